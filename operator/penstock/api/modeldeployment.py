@@ -1,0 +1,56 @@
+"""`ModelDeployment`: what a person writes."""
+
+import re
+from typing import ClassVar, Literal
+
+from pydantic import StrictBool
+
+from penstock.api.base import Part, Rule
+from penstock.api.metadata import ObjectMeta
+from penstock.api.model import Model
+from penstock.api.rollout import Rollout
+from penstock.api.runtime import Runtime
+from penstock.api.service import Service
+from penstock.api.traffic import Traffic
+
+API_VERSION = "penstock.dev/v1alpha1"
+_SERVICE_NAME = "^[a-z]([-a-z0-9]*[a-z0-9])?$"
+
+
+class ModelDeploymentSpec(Part):
+    """What model to serve, with what, and how a new one gets its traffic."""
+
+    model: Model
+    """The model to serve. A change of it is a new revision, released as `rollout` says."""
+    runtime: Runtime = Runtime()
+    """What runs the model: replicas, image, resources, placement."""
+    traffic: Traffic = Traffic()
+    """How calls are routed: timeouts, the largest body, whether a call may be repeated."""
+    rollout: Rollout = Rollout()
+    """How a new revision gets its traffic, and what takes it back."""
+    service: Service = Service()
+    """The Service that callers use. It has the name of this object."""
+    paused: StrictBool = False
+    """Stops progress of a release at its present weight; rollback and repair go on."""
+
+
+class ModelDeployment(Part):
+    """A model that is served, and released by evidence: a new revision gets a growing share of the traffic and is taken
+    back by itself when it does worse than the stable one."""
+
+    api_version: Literal["penstock.dev/v1alpha1"]
+    kind: Literal["ModelDeployment"]
+    metadata: ObjectMeta
+    spec: ModelDeploymentSpec
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            name="deployment-name",
+            cel=f"self.metadata.name.size() <= 40 && self.metadata.name.matches('{_SERVICE_NAME}')",
+            message=(
+                "metadata.name becomes the name of a Service: choose at most 40 of a-z, 0-9 and -, "
+                "beginning with a letter and ending with a letter or digit"
+            ),
+            holds=lambda made: len(made.metadata.name) <= 40 and bool(re.fullmatch(_SERVICE_NAME, made.metadata.name)),
+        ),
+    )
