@@ -1,0 +1,29 @@
+"""`python -m penstock_serving.digest [--manifest] DIR`: the digest that a model is pinned to, or its manifest."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from penstock_serving.model.digest import manifest, tree_digest, tree_entries
+from penstock_serving.model.errors import ModelError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print the digest (or the manifest) of a directory; return the exit code."""
+    parser = argparse.ArgumentParser(prog="penstock digest", description="The digest that a model is pinned to.")
+    parser.add_argument("directory", type=Path, help="the packaged model's directory")
+    parser.add_argument("--manifest", action="store_true", help="print the manifest to serve next to it")
+    options = parser.parse_args(arguments)
+    try:
+        if options.manifest:
+            sys.stdout.buffer.write(manifest(tree_entries(options.directory)))
+        else:
+            print(tree_digest(options.directory))
+    except ModelError as error:
+        print(f"penstock digest: {error.message}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,110 @@
+"""Bringing a pinned model to where it is served: fetched, proven against its digest, visible in one step."""
+
+import errno
+import time
+import urllib.parse
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from penstock_serving import contract
+from penstock_serving.model.archive import Limits, discard
+from penstock_serving.model.digest import require_digest, safe_path, tree_digest
+from penstock_serving.model.errors import BadModelError, RetryableModelError
+from penstock_serving.model.sources.local import fetch_local
+from penstock_serving.model.sources.staging import Staging
+from penstock_serving.model.sources.web import WebAccess, fetch_web, shown_url
+
+PAUSES_SECONDS = (0.5, 1.0, 2.0, 4.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A model to fetch: where it is, what it must be, how to reach it, and how large it may be."""
+
+    uri: str
+    digest: str
+    limits: Limits = field(default_factory=Limits)
+    access: WebAccess = field(default_factory=WebAccess)
+    volumes: Path = Path(contract.VOLUME_ROOT)
+
+
+def model_directory(root: Path, digest: str) -> Path:
+    """Where the model with this digest lives under `root`."""
+    return root / digest.replace(":", "-")
+
+
+def fetch(wanted: Wanted, root: Path, pauses: Sequence[float] = PAUSES_SECONDS) -> Path:
+    """Fetch the model into `root` and return its directory; do nothing when it is there and sound.
+
+    Retries what may pass, after each of `pauses` (seconds), resuming what was downloaded. Raises `BadModelError` or
+    `RetryableModelError` with the reason.
+    """
+    require_digest(wanted.digest)
+    target = model_directory(root, wanted.digest)
+    try:
+        if target.exists():
+            if tree_digest(target) == wanted.digest:
+                return target
+            discard(target)
+        for pause in pauses:
+            try:
+                return _attempt(wanted, target)
+            except RetryableModelError:
+                time.sleep(pause)
+        return _attempt(wanted, target)
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise RetryableModelError(
+                contract.REASON_NO_SPACE, "the volume for models is full; make it larger (spec.runtime.resources)"
+            ) from error
+        raise BadModelError(
+            contract.REASON_MISCONFIGURED, f"the folder {root} cannot be written: {error.strerror}"
+        ) from error
+
+
+def _attempt(wanted: Wanted, target: Path) -> Path:
+    staging = Staging(target.with_name(".partial-" + target.name), wanted.limits)
+    resumed = staging.open()
+    try:
+        actual = _obtain(wanted, staging)
+        if actual != wanted.digest and resumed:
+            staging.discard()
+            staging.open()
+            actual = _obtain(wanted, staging)
+    except BadModelError:
+        staging.discard()
+        raise
+    if actual != wanted.digest:
+        staging.discard()
+        raise BadModelError(
+            contract.REASON_DIGEST_MISMATCH,
+            f"{shown_url(wanted.uri)} has the digest {actual}, but {wanted.digest} is wanted; "
+            "the model was changed, or another one is meant",
+        )
+    staging.publish(target)
+    return target
+
+
+def _obtain(wanted: Wanted, staging: Staging) -> str:
+    parts = urllib.parse.urlsplit(wanted.uri)
+    shown = shown_url(wanted.uri)
+    match parts.scheme:
+        case "" | "file" if parts.path.startswith("/") and parts.netloc in {"", "localhost"}:
+            fetch_local(Path(urllib.parse.unquote(parts.path)), shown, staging)
+        case "pvc" if parts.netloc:
+            path = urllib.parse.unquote(parts.path).strip("/")
+            volume = wanted.volumes / safe_path(parts.netloc)
+            fetch_local(volume / safe_path(path) if path else volume, shown, staging)
+        case "http" | "https" if parts.netloc:
+            fetch_web(wanted.uri, wanted.digest, wanted.access, staging)
+        case "s3":
+            from penstock_serving.model.sources.objectstore import fetch_objects  # paid for only where it is used
+
+            fetch_objects(wanted.uri, wanted.access.ca_file, staging)
+        case _:
+            raise BadModelError(
+                contract.REASON_MISCONFIGURED,
+                f"{shown!r} is no model URI; use file:///path, pvc://claim/path, https://host/path or s3://bucket/path",
+            )
+    return tree_digest(staging.tree)
