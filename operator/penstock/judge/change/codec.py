@@ -1,0 +1,60 @@
+"""A watch as text and back, bit for bit, so that a restart resumes where it was.
+
+JSON with a version; dataclasses are lists of their fields in order, so the text stays small. Floats keep all their bits
+(shortest representation that reads back equal).
+"""
+
+import json
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+import numpy as np
+
+from penstock.judge.change.detector import Evidence
+from penstock.judge.change.watch import Watch
+
+VERSION = 1
+
+
+def dumps(watch: Watch) -> str:
+    """The watch as one line of JSON."""
+    return json.dumps([VERSION, _plain(watch)], separators=(",", ":"), allow_nan=False)
+
+
+def loads(text: str) -> Watch:
+    """The watch that `dumps` wrote. Raises ValueError for text of another version or shape."""
+    try:
+        version, plain = json.loads(text)
+        if version != VERSION:
+            raise ValueError(f"state of version {version}, this code reads {VERSION}; start a new watch")
+        watch = _typed(Watch, plain)
+    except (TypeError, KeyError, IndexError) as error:
+        raise ValueError(f"not the state of a watch: {error}") from error
+    assert isinstance(watch, Watch)
+    return watch
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Evidence):
+        return value.values.tolist()
+    if isinstance(value, Enum):
+        return value.value
+    if is_dataclass(value):
+        return [_plain(getattr(value, field.name)) for field in fields(value)]
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _typed(kind: Any, plain: Any) -> Any:
+    if kind is Evidence:
+        return Evidence(np.array(plain, dtype=np.float64))
+    if isinstance(kind, UnionType):
+        inner = next(part for part in get_args(kind) if part is not NoneType)
+        return None if plain is None else _typed(inner, plain)
+    if get_origin(kind) is tuple:
+        return tuple(_typed(get_args(kind)[0], item) for item in plain)
+    if is_dataclass(kind) or hasattr(kind, "_fields"):
+        kinds = get_type_hints(kind).values()
+        return kind(*(_typed(part, item) for part, item in zip(kinds, plain, strict=True)))
+    return kind(plain)
