@@ -1,12 +1,11 @@
 """One guardrail of `spec.rollout`: what is counted, and how much worse the candidate may be."""
 
 from enum import StrEnum
-from typing import Annotated, ClassVar, Self
-
-from pydantic import Field
+from typing import ClassVar, Self
 
 from penstock.api.base import Part, Rule
-from penstock.api.scalars import Duration, Ratio, ShareOrAuto
+from penstock.api.references import Label
+from penstock.api.scalars import Duration, Ratio, ShareOrAuto, share_within
 
 
 class Metric(StrEnum):
@@ -44,15 +43,8 @@ class Tolerate(Part):
             holds=lambda tolerate: tolerate.ratio is not None or tolerate.points is not None,
         ),
         Rule(
-            name="tolerate-ratio-range",
-            cel="!has(self.ratio) || (type(self.ratio) == int ? int(self.ratio) >= 1 : double(self.ratio) >= 1.0)",
-            message='ratio must be at least 1: write "1.5" to tolerate half as many again, 1 to tolerate none',
-            holds=lambda tolerate: tolerate.ratio_limit >= 1,
-            field="ratio",
-        ),
-        Rule(
             name="tolerate-points-range",
-            cel="!has(self.points) || self.points == 'auto' || double(self.points.replace('%', '')) <= 50.0",
+            cel=f"!has(self.points) || {share_within('self.points', 'v <= 50.0')}",
             message="points must be at most 50%, or auto; 1% is usual",
             holds=lambda tolerate: tolerate.points_limit is None or tolerate.points_limit <= 0.5,
             field="points",
@@ -78,7 +70,7 @@ DEFAULT_TOLERATE = Tolerate(ratio=Ratio("1.5"), points=ShareOrAuto("1%"))
 class Guardrail(Part):
     """Something that must not get worse than on the stable revision."""
 
-    name: Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$")]
+    name: Label
     """Name of the guardrail in evidence, metrics and messages."""
     metric: Metric
     """What is counted: failed (5xx, timeouts, resets, answers that are no numbers), refused (4xx that a model can
@@ -118,12 +110,12 @@ class Guardrail(Part):
     @classmethod
     def failed(cls) -> Self:
         """The guardrail on failures that a release has by default."""
-        return cls(name="failed", metric=Metric.FAILED)
+        return cls(name=Label("failed"), metric=Metric.FAILED)
 
     @classmethod
     def refused(cls) -> Self:
         """The guardrail on refusals that a release has by default."""
-        return cls(name="refused", metric=Metric.REFUSED)
+        return cls(name=Label("refused"), metric=Metric.REFUSED)
 
     @property
     def evidence_unit(self) -> Evidence:

@@ -30,7 +30,7 @@ class _StrictLoader(yaml.SafeLoader):
 
 
 def load(text: str) -> ModelDeployment:
-    """The one ModelDeployment in a YAML or JSON text; other kinds of objects beside it are passed over.
+    """The one ModelDeployment in a YAML or JSON text; objects of other kinds, and its status, are passed over.
 
     Raises BadManifestError with every problem: broken YAML, none or several of the kind, unknown fields, wrong values.
     """
@@ -69,13 +69,12 @@ def _deployment_in(text: str) -> Mapping[str, Any]:
         raise BadManifestError(Problem("", f"this is no YAML: {_one_line(error)}")) from None
     found = [document for document in documents if isinstance(document, Mapping) and document.get("kind") == KIND]
     if len(found) == 1:
-        return found[0]
+        return {field: value for field, value in found[0].items() if field != "status"}
     if found:
         raise BadManifestError(Problem("", f"found {len(found)} ModelDeployments: keep one to a file"))
     kinds = sorted({str(d.get("kind")) if isinstance(d, Mapping) else type(d).__name__ for d in documents})
-    raise BadManifestError(
-        Problem("kind", f"found no ModelDeployment but {', '.join(kinds) or 'nothing'}: write kind: {KIND}")
-    )
+    others = ", ".join(kinds) or "nothing"
+    raise BadManifestError(Problem("kind", f"found no ModelDeployment but {others}: write kind: {KIND}"))
 
 
 def _one_line(error: yaml.YAMLError) -> str:

@@ -28,7 +28,7 @@ class ObjectMeta(Part):
     """When the object was made."""
     deletion_timestamp: datetime | None = None
     """When its deletion was asked for."""
-    labels: Mapping[str, str] = {}
+    labels: Mapping[str, str] = Field(default_factory=dict)
     """Labels of the object."""
-    annotations: Mapping[str, str] = {}
+    annotations: Mapping[str, str] = Field(default_factory=dict)
     """Annotations of the object."""

@@ -8,13 +8,17 @@ from pydantic import StrictBool
 from penstock.api.base import Part, Rule
 from penstock.api.metadata import ObjectMeta
 from penstock.api.model import Model
+from penstock.api.names import MAX_NAME
+from penstock.api.references import Label
 from penstock.api.rollout import Rollout
 from penstock.api.runtime import Runtime
 from penstock.api.service import Service
+from penstock.api.status import ModelDeploymentStatus
 from penstock.api.traffic import Traffic
 
-API_VERSION = "penstock.dev/v1alpha1"
-_SERVICE_NAME = "^[a-z]([-a-z0-9]*[a-z0-9])?$"
+
+def _names_a_service(name: str) -> bool:
+    return len(name) <= MAX_NAME and re.fullmatch(Label.pattern, name) is not None
 
 
 class ModelDeploymentSpec(Part):
@@ -42,15 +46,18 @@ class ModelDeployment(Part):
     kind: Literal["ModelDeployment"]
     metadata: ObjectMeta
     spec: ModelDeploymentSpec
+    """What model to serve, with what, and how a new one gets its traffic."""
+    status: ModelDeploymentStatus = ModelDeploymentStatus()
+    """Where the deployment stands."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
             name="deployment-name",
-            cel=f"self.metadata.name.size() <= 40 && self.metadata.name.matches('{_SERVICE_NAME}')",
+            cel=f"self.metadata.name.size() <= {MAX_NAME} && self.metadata.name.matches(r'{Label.pattern}')",
             message=(
-                "metadata.name becomes the name of a Service: choose at most 40 of a-z, 0-9 and -, "
+                f"metadata.name becomes the name of a Service: choose at most {MAX_NAME} of a-z, 0-9 and -, "
                 "beginning with a letter and ending with a letter or digit"
             ),
-            holds=lambda made: len(made.metadata.name) <= 40 and bool(re.fullmatch(_SERVICE_NAME, made.metadata.name)),
+            holds=lambda made: _names_a_service(made.metadata.name),
         ),
     )

@@ -8,7 +8,8 @@ from pydantic import Field
 
 from penstock.api.base import MAP_BY_NAME, Part, Rule
 from penstock.api.guardrail import Guardrail
-from penstock.api.scalars import Duration, Share
+from penstock.api.references import CookieName, HeaderName
+from penstock.api.scalars import Duration, Share, share_within
 
 
 class Strategy(StrEnum):
@@ -73,9 +74,9 @@ class Stickiness(Part):
 
     atomic: ClassVar[bool] = True
 
-    header: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9-]+$")] | None = None
+    header: HeaderName | None = None
     """Request header that names the user, such as x-user-id. Requests without it are assigned one by one."""
-    cookie: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")] | None = None
+    cookie: CookieName | None = None
     """Cookie that the application sets and that names the user or session. Penstock sets none."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
@@ -168,24 +169,21 @@ class Rollout(Part):
         ),
         Rule(
             name="false-rollback-range",
-            cel="!has(self.falseRollback) || double(self.falseRollback.replace('%', '')) > 0.0 && "
-            "double(self.falseRollback.replace('%', '')) <= 20.0",
+            cel=f"!has(self.falseRollback) || {share_within('self.falseRollback', 'v > 0.0 && v <= 20.0')}",
             message="falseRollback must be above 0% and at most 20%; 1% is usual",
             holds=lambda rollout: _is_error_rate(rollout.false_rollback),
             field="falseRollback",
         ),
         Rule(
             name="missed-regression-range",
-            cel="!has(self.missedRegression) || double(self.missedRegression.replace('%', '')) > 0.0 && "
-            "double(self.missedRegression.replace('%', '')) <= 20.0",
+            cel=f"!has(self.missedRegression) || {share_within('self.missedRegression', 'v > 0.0 && v <= 20.0')}",
             message="missedRegression must be above 0% and at most 20%; 1% is usual",
             holds=lambda rollout: _is_error_rate(rollout.missed_regression),
             field="missedRegression",
         ),
         Rule(
             name="holdback-range",
-            cel="!has(self.holdback) || double(self.holdback.replace('%', '')) > 0.0 && "
-            "double(self.holdback.replace('%', '')) <= 50.0",
+            cel=f"!has(self.holdback) || {share_within('self.holdback', 'v > 0.0 && v <= 50.0')}",
             message="holdback must be above 0% and at most 50%: leave it out to keep none back",
             holds=lambda rollout: rollout.holdback is None or 0 < rollout.holdback.fraction <= 0.5,
             field="holdback",

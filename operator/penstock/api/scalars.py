@@ -1,11 +1,12 @@
-"""The scalars of a manifest: durations, shares, decimals.
+"""Strings of one fixed form: durations, shares, ratios, sizes, quantities.
 
-Each is a string that keeps what the user wrote and knows its value, so a manifest survives a round trip unchanged and
-JSON floats (which an API server stores as 1 when Git says 1.0) never occur.
+Each keeps what the user wrote and knows its value, so a manifest survives a round trip unchanged, and JSON floats (an
+API server stores 1 where Git says 1.0) never occur.
 """
 
 import re
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any, ClassVar, Self
 
 from pydantic import GetCoreSchemaHandler
@@ -13,6 +14,12 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 _UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION_PART = re.compile(r"([0-9]+)(ms|s|m|h|d)")
+_SUFFIX = {
+    "": Decimal(1),
+    "m": Decimal("0.001"),
+    **{suffix: Decimal(1000) ** power for power, suffix in enumerate("kMGTP", start=1)},
+    **{f"{suffix}i": Decimal(1024) ** power for power, suffix in enumerate("KMGTP", start=1)},
+}
 
 
 class Scalar(str):
@@ -20,9 +27,12 @@ class Scalar(str):
 
     __slots__ = ()
     pattern: ClassVar[str]
+    """Regular expression of the form, in the syntax that Python and RE2 share."""
     max_length: ClassVar[int]
     form: ClassVar[str]
-    """The sentence a refusal ends with; the custom resource definitions print the same one."""
+    """What the form is, by example: a refusal ends with it, here and at the API server."""
+    or_number: ClassVar[bool] = False
+    """Whether a bare whole number is taken as well."""
 
     def __new__(cls, text: str) -> Self:
         """Raises ValueError when the text has another form."""
@@ -31,21 +41,29 @@ class Scalar(str):
         return super().__new__(cls, text)
 
     @classmethod
+    def cel(cls, subject: str = "self") -> str:
+        """A CEL expression that is true when the subject has this form."""
+        fits = f"{subject}.matches(r'{cls.pattern}')"
+        return f"(type({subject}) == int ? {subject} >= 0 : {fits})" if cls.or_number else fits
+
+    @classmethod
     def from_yaml(cls, value: object) -> Self:
-        """Read what a YAML or JSON parser gives; raises PydanticCustomError naming the form."""
-        if isinstance(value, str):
-            try:
-                return cls(value)
-            except ValueError as error:
-                raise PydanticCustomError("penstock_form", "{says}", {"says": str(error)}) from None
-        raise PydanticCustomError("penstock_form", "{says}", {"says": f"{value!r} is no string: {cls.form}"})
+        """Read what a YAML or JSON parser gives; raises PydanticCustomError naming the form.
+
+        Where a whole number is taken, so is a decimal: in a file it is no less clear, though an API server refuses it.
+        """
+        number = cls.or_number and isinstance(value, int | float) and not isinstance(value, bool)
+        if not isinstance(value, str) and not number:
+            raise PydanticCustomError("penstock_form", "{says}", {"says": f"{value!r} is no string: {cls.form}"})
+        try:
+            return cls(str(value))
+        except ValueError as error:
+            raise PydanticCustomError("penstock_form", "{says}", {"says": str(error)}) from None
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(
-            cls.from_yaml,
-            serialization=core_schema.plain_serializer_function_ser_schema(str, return_schema=core_schema.str_schema()),
-        )
+        as_text = core_schema.plain_serializer_function_ser_schema(str, return_schema=core_schema.str_schema())
+        return core_schema.no_info_plain_validator_function(cls.from_yaml, serialization=as_text)
 
 
 class Duration(Scalar):
@@ -72,13 +90,21 @@ class Duration(Scalar):
         return timedelta(milliseconds=self.milliseconds)
 
 
+class Timeout(Duration):
+    """A duration without days, so that CEL's duration() reads it too."""
+
+    __slots__ = ()
+    pattern = r"^([0-9]+(ms|s|m|h))+$"
+    form = "a timeout is written like 250ms, 1s or 2m"
+
+
 class Share(Scalar):
     """A part of a whole, in percent, such as 1% or 0.5%."""
 
     __slots__ = ()
     pattern = r"^[0-9]{1,3}(\.[0-9]{1,6})?%$"
     max_length = 11
-    form = 'a share is written as a percentage, like "1%" or "0.5%"'
+    form = "a share is a percentage, like 1% or 0.5%"
 
     @property
     def fraction(self) -> float:
@@ -91,7 +117,7 @@ class ShareOrAuto(Share):
 
     __slots__ = ()
     pattern = r"^([0-9]{1,3}(\.[0-9]{1,6})?%|auto)$"
-    form = 'it is a percentage, like "1%" or "0.5%", or auto'
+    form = "points is a percentage, like 1% or 0.5%, or the word auto"
 
     @property
     def is_auto(self) -> bool:
@@ -106,22 +132,59 @@ class ShareOrAuto(Share):
         return super().fraction
 
 
+def share_within(subject: str, bounds: str) -> str:
+    """A CEL expression: the subject is no share, which is refused on its own, or its percentage `v` is within bounds.
+
+    `share_within("self.holdback", "v <= 50.0")`
+    """
+    percent = f"double({subject}.replace('%', ''))"
+    return f"!{Share.cel(subject)} || ({re.sub('v', percent, bounds)})"
+
+
 class Ratio(Scalar):
-    """A quotient of two rates, such as "1.5"; a bare whole number is taken too."""
+    """A quotient of two rates, at least 1, such as "1.5"; a bare whole number is taken too."""
 
     __slots__ = ()
-    pattern = r"^[0-9]+\.?[0-9]*$"
+    pattern = r"^[1-9]\d*\.?\d*$"
     max_length = 8
-    form = 'a ratio is a whole number or a quoted decimal, like 2 or "1.5"'
+    form = 'a ratio is at least 1: a whole number or a quoted decimal, like 2 or "1.5"'
+    or_number = True
 
     @property
     def value(self) -> float:
         """The quotient itself."""
         return float(self)
 
-    @classmethod
-    def from_yaml(cls, value: object) -> Self:
-        """Read a string, a whole number, or (from files only: an API server refuses floats) a plain decimal."""
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return super().from_yaml(repr(value))
-        return super().from_yaml(value)
+
+class Size(Scalar):
+    """A number of bytes such as 512Ki or 1Mi."""
+
+    __slots__ = ()
+    pattern = r"^[0-9]+(Ki|Mi|Gi)$"
+    max_length = 12
+    form = "a size is written like 512Ki or 1Mi"
+
+    @property
+    def bytes(self) -> int:
+        """The size in bytes."""
+        return int(_quantity(self))
+
+
+class Quantity(Scalar):
+    """An amount of a resource as Kubernetes writes it: 500m, 2, 1.5Gi."""
+
+    __slots__ = ()
+    pattern = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"
+    max_length = 20
+    form = "a quantity is written like 500m, 2 or 1.5Gi"
+    or_number = True
+
+    @property
+    def value(self) -> Decimal:
+        """The amount, in cores, bytes or pieces."""
+        return _quantity(self)
+
+
+def _quantity(text: str) -> Decimal:
+    number = text.rstrip("mkMGTPKi")
+    return Decimal(number) * _SUFFIX[text[len(number) :]]

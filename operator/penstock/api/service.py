@@ -1,12 +1,16 @@
 """`spec.service`: the Service that callers use."""
 
+from collections.abc import Mapping
 from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
 
 from penstock.api.base import Part
 
 
 class ServiceType(StrEnum):
-    """How far the Service reaches."""
+    """How far a Service reaches."""
 
     CLUSTER_IP = "ClusterIP"
     NODE_PORT = "NodePort"
@@ -14,7 +18,13 @@ class ServiceType(StrEnum):
 
 
 class Service(Part):
-    """The Service that callers use."""
+    """The Service that callers use. It has the name of this object."""
 
     type: ServiceType = ServiceType.CLUSTER_IP
     """How far the Service reaches."""
+    port: Annotated[int, Field(strict=True, ge=1, le=65535)] = 80
+    """Port of the Service."""
+    annotations: Annotated[Mapping[str, Annotated[str, Field(max_length=1024)]], Field(max_length=32)] = Field(
+        default_factory=dict
+    )
+    """Annotations of the Service, for load balancers and the like."""

@@ -1,0 +1,38 @@
+"""What kstatus concludes from an object: the rules by which Flux and `kubectl`-like tools wait.
+
+Source: sigs.k8s.io/cli-utils, pkg/kstatus: deletion first, then observedGeneration, then whichever of Reconciling and
+Stalled is listed first as True, then Ready.
+"""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Any
+
+
+class KStatus(StrEnum):
+    """The conclusions of kstatus."""
+
+    IN_PROGRESS = "InProgress"
+    FAILED = "Failed"
+    CURRENT = "Current"
+    TERMINATING = "Terminating"
+
+
+def kstatus_of(document: Mapping[str, Any]) -> KStatus:
+    """What kstatus concludes from a custom resource as the API server returns it."""
+    metadata = document.get("metadata", {})
+    if metadata.get("deletionTimestamp"):
+        return KStatus.TERMINATING
+    status = document.get("status") or {}
+    observed = status.get("observedGeneration")
+    if observed is not None and observed != metadata.get("generation"):
+        return KStatus.IN_PROGRESS
+    conditions: Sequence[Mapping[str, Any]] = status.get("conditions") or ()
+    for condition in conditions:
+        match condition["type"], condition["status"]:
+            case "Reconciling", "True":
+                return KStatus.IN_PROGRESS
+            case "Stalled", "True":
+                return KStatus.FAILED
+    ready = next((condition["status"] for condition in conditions if condition["type"] == "Ready"), "True")
+    return KStatus.CURRENT if ready == "True" else KStatus.IN_PROGRESS

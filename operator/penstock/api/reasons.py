@@ -1,0 +1,87 @@
+"""Reasons: why a condition is as it is. The values are API; each says what to do next."""
+
+from enum import StrEnum
+from typing import Self
+
+
+class Reason(StrEnum):
+    """A reason of a condition, with `advice`: what it means and the next step."""
+
+    advice: str
+
+    def __new__(cls, value: str, advice: str) -> Self:
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.advice = advice
+        return member
+
+    # Under way or done.
+    NOT_OBSERVED = "NotObserved", "The operator has not looked yet; if this stays, see whether it runs."
+    STARTING = "Starting", "The first revision is being fetched and started; it gets traffic when it is ready."
+    RELEASING = "Releasing", "A candidate gets a growing share of traffic; nothing to do."
+    PAUSE_STEP = "PauseStep", "The release waits as its pause step says; nothing to do."
+    PAUSED = "Paused", "spec.paused stops progress; set it to false to go on."
+    STABLE = "Stable", "The wanted revision serves; nothing to do."
+    WATCHING = "Watching", "The promoted revision is under watch until watchFor has passed; nothing to do."
+    PROMOTED = "Promoted", "The evidence allowed it, or a person asked for it."
+    SUPERSEDED = "Superseded", "A newer revision is wanted; this candidate was not judged to the end."
+    RETURNED = "Returned", "The spec names the stable revision again, so the release ended."
+    # Holds: no verdict yet, and why.
+    GATHERING = "GatheringEvidence", "More requests are needed for a verdict; wait, or raise tolerate."
+    EVIDENCE_MISSING = "EvidenceMissing", "Nothing was counted on one side; see whether traffic arrives."
+    EVIDENCE_STALE = "EvidenceStale", "The last counts are too old; see whether the routers run."
+    EVIDENCE_UNREACHABLE = "EvidenceUnreachable", "The routers cannot be asked; see their pods and network policies."
+    EVIDENCE_INVALID = "EvidenceInvalid", "The counts contradict each other; see the routers' logs."
+    TOO_FEW_USERS = "TooFewUsers", "Too few users for sticky assignment; leave stickiness out, or wait for more users."
+    SUGGESTIVE = "HarmSuspected", "The counts lean towards harm without being decisive; the weight stays."
+    BOTH_WORSE = "BothWorse", "Both sides do worse than before the release; look for a cause outside the model."
+    SATURATED = "Saturated", "Pods refuse for want of capacity; add replicas or lower the load."
+    NO_HEADROOM = "NoHeadroom", "Stable could not take the candidate's share back; add replicas."
+    WEIGHT_UNCONFIRMED = "WeightUnconfirmed", "A router has not confirmed the weight; see the Router's conditions."
+    CANDIDATE_NOT_READY = "CandidateNotReady", "Candidate pods are still starting; see their events if this stays."
+    STABLE_NOT_READY = "StableNotReady", "No stable pod is ready; see its pods and nodes."
+    UNSCHEDULABLE = "Unschedulable", "No node has room for a pod; add nodes, or lower resources or placement."
+    QUOTA_EXCEEDED = "QuotaExceeded", "A quota of the namespace forbids the pods; raise it or lower replicas."
+    NODE_TROUBLE = "NodeTrouble", "A node is failing or evicts pods; mend the node."
+    REGISTRY_UNREACHABLE = "RegistryUnreachable", "An image cannot be pulled just now; see the registry."
+    # Taken back.
+    HARM_SHOWN = (
+        "HarmShown",
+        "The candidate is worse beyond tolerance; see status.evidence, mend the model, release anew.",
+    )
+    CRASH = "Crash", "The candidate's own process kept exiting; see the pods' last logs, mend the model, release anew."
+    ABORTED = "Aborted", "A person ended the release; change the spec, or annotate penstock.dev/retry."
+    REJECTED_BEFORE = "RejectedBefore", "This revision was taken back before; annotate penstock.dev/retry to try again."
+    # Stalled: nothing happens without a person.
+    DEADLINE_EXCEEDED = (
+        "DeadlineExceeded",
+        "No verdict within the deadline; promote, abort, or raise tolerate or deadline.",
+    )
+    NEVER_READY = "NeverReady", "No candidate pod became ready; see the pods' events and logs, and change the spec."
+    NAME_TAKEN = "NameTaken", "An object of that name is not ours; rename this deployment or remove that object."
+    INVALID_SPEC = "InvalidSpec", "The spec cannot be used; the message names the fields to change."
+    DIGEST_NEEDED = "DigestNeeded", "This format runs code when loaded; set spec.model.digest (penstock digest DIR)."
+    DIGEST_MISMATCH = (
+        "DigestMismatch",
+        "The content is not what spec.model.digest says; correct the digest or the content.",
+    )
+    MODEL_UNREACHABLE = "ModelUnreachable", "spec.model.uri cannot be read; see the address, access and network."
+    NOT_A_MODEL = "NotAModel", "The content holds no model that the server can load; see spec.model.uri."
+    RUNTIME_MISMATCH = (
+        "RuntimeMismatch",
+        "The model was made with another library version; choose a fitting runtime.image.",
+    )
+    OUT_OF_MEMORY = "OutOfMemory", "Loading exceeds the memory limit; raise spec.runtime.resources.limits.memory."
+    LOAD_FAILED = "LoadFailed", "The model does not load or fails its trial inference; see the pod's log."
+    IMAGE_MISSING = "ImageMissing", "The image does not exist or may not be pulled; correct spec.runtime.image."
+    FORBIDDEN = "Forbidden", "The operator may not do this here; grant it the permission that the message names."
+    NAMESPACE_TERMINATING = "NamespaceTerminating", "The namespace is being deleted; nothing can be made in it."
+    # Routers.
+    ROUTING = "Routing", "All router pods serve the wanted configuration; nothing to do."
+    ROUTER_NOT_READY = "RouterNotReady", "A router pod is not ready; see its events."
+    MODEL_NOT_RENDERED = "ModelNotRendered", "One model keeps its last good routes; the message names it and why."
+    UPDATE_REJECTED = "UpdateRejected", "Envoy refused a configuration and keeps the one before; see the message."
+    PORTS_EXHAUSTED = (
+        "PortsExhausted",
+        "No router port is left in the namespace; delete models or use another namespace.",
+    )
