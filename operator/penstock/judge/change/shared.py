@@ -91,8 +91,9 @@ class Exposure(Enum):
     WITHDRAWN = "withdrawn"
 
 
-def guard(before: Counts, ratio: float = 2.0, points: float = 0.01, alpha: float = 0.01, patience: float = 300.0) ->
-Guard:
+def guard(
+    before: Counts, ratio: float = 2.0, points: float = 0.01, alpha: float = 0.01, patience: float = 300.0
+) -> Guard:
     """Guard from the counts of the hour before the release: harm is a failure rate beyond both `ratio` times and
     `points` above the rate before.
 
@@ -109,7 +110,8 @@ Guard:
 
 
 def advance(guard: Guard, state: SharedHarm, time: float, exposure: Exposure, counts: Counts) -> SharedHarm:
-    """One closed stratum of all traffic, at `time` in seconds. RECOVERED and PERSISTS are final."""
+    """One closed stratum of all traffic, at `time` in seconds. RECOVERED and PERSISTS are final; a release
+    that goes on after them starts with a new state."""
     if guard.limit is None:
         return SharedHarm(Finding.NO_BASELINE)
     if state.finding in (Finding.RECOVERED, Finding.PERSISTS):
