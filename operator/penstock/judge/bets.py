@@ -1,0 +1,135 @@
+"""2×2 e-variables for a straight boundary θ_candidate = slope·θ_stable + points.
+
+For a null that is a half-plane bounded by that line, any point (t, u) on the line and any bets with
+
+    n_stable·g_stable = −slope·n_candidate·g_candidate
+
+give a valid factor  Π (1 + g_arm·(y − point_arm))  over the requests of both arms: its mean is a product of functions
+linear in the true rates, so its logarithm is concave in them, with a gradient at (t, u) that is normal to the line; it is
+at most 0 on the whole null. Harm (null: below the line) bets on candidate failures, g_candidate > 0; promotion (null:
+above the line) bets on candidate successes, g_candidate < 0. Point and bets are best when (t, u) is the Kullback-Leibler
+projection of an expected alternative on the line: Turner, Ly and Grünwald 2024 (arXiv 2106.02693), Turner and Grünwald
+2023 (arXiv 2203.09785). Estimates from the past enter the choice only; they cost power when wrong, never validity.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """θ_candidate = slope·θ_stable + points, with slope ≥ 1 and 0 ≤ points < 1."""
+
+    slope: float
+    points: float
+
+
+@dataclass(frozen=True, slots=True)
+class Bet:
+    """A point on the line and the stake on one candidate request."""
+
+    stable_point: float
+    candidate_point: float
+    stake: float
+
+
+HARM = (1.6, 3.0, 8.0, 60.0, 1500.0)
+"""Odds of the candidate's failures over those on the line, for the alternatives of harm."""
+
+HARM_PRIOR = (0.2, 0.2, 0.2, 0.2, 0.2)
+
+HEALTH = (0.5, 1.0, 1.15)
+"""Candidate's rate over stable's, for the alternatives of promotion."""
+
+HEALTH_PRIOR = (0.2, 0.6, 0.2)
+
+GRAIN = 24
+"""Buckets per factor e in which a base rate, and the odds of a share, are rounded so that bets can be remembered."""
+
+_LOWEST, _HIGHEST = 1e-7, 0.98
+
+
+def harm_bets(line: Line, base: float, share: float) -> tuple[Bet, ...]:
+    """Bets for each alternative of `HARM`, for an expected stable rate `base` and candidate share `share` of requests."""
+    return _harm_bets(line, _bucket(base), _bucket(share / (1.0 - share)))
+
+
+def health_bets(line: Line, base: float, share: float) -> tuple[Bet, ...]:
+    """Bets for each alternative of `HEALTH`."""
+    return _health_bets(line, _bucket(base), _bucket(share / (1.0 - share)))
+
+
+def log_factor(bet: Bet, slope: float, candidate: int, stable: int, candidate_events: int, stable_events: int) -> float:
+    """log of the factor of one stratum; 0 where an arm is empty."""
+    if candidate == 0 or stable == 0:
+        return 0.0
+    stake, t, u = bet.stake, bet.stable_point, bet.candidate_point
+    hedge = -slope * candidate * stake / stable
+    worst = -0.9 / (1.0 - t) if hedge < 0.0 else 0.9 / t
+    if abs(hedge) > abs(worst):
+        stake *= worst / hedge
+        hedge = worst
+    return (
+        stable_events * math.log1p(hedge * (1.0 - t))
+        + (stable - stable_events) * math.log1p(-hedge * t)
+        + candidate_events * math.log1p(stake * (1.0 - u))
+        + (candidate - candidate_events) * math.log1p(-stake * u)
+    )
+
+
+def growth(bet: Bet, slope: float, share: float, stable_rate: float, candidate_rate: float) -> float:
+    """Expected log factor per request of both arms, at the given true rates and candidate share."""
+    odds = share / (1.0 - share)
+    stake, t, u = bet.stake, bet.stable_point, bet.candidate_point
+    hedge = -slope * odds * stake
+    worst = -0.9 / (1.0 - t) if hedge < 0.0 else 0.9 / t
+    if abs(hedge) > abs(worst):
+        stake *= worst / hedge
+        hedge = worst
+    stable = stable_rate * math.log1p(hedge * (1.0 - t)) + (1.0 - stable_rate) * math.log1p(-hedge * t)
+    candidate = candidate_rate * math.log1p(stake * (1.0 - u)) + (1.0 - candidate_rate) * math.log1p(-stake * u)
+    return (1.0 - share) * stable + share * candidate
+
+
+def _bucket(value: float) -> int:
+    return round(GRAIN * math.log(min(max(value, _LOWEST), 1.0 / _LOWEST)))
+
+
+def _unbucket(bucket: int) -> float:
+    return math.exp(bucket / GRAIN)
+
+
+@lru_cache(maxsize=16_384)
+def _harm_bets(line: Line, base: int, odds: int) -> tuple[Bet, ...]:
+    stable = min(_unbucket(base), _HIGHEST)
+    edge = min(line.slope * stable + line.points, _HIGHEST)
+    bets = []
+    for alternative in HARM:
+        candidate_odds = alternative * edge / (1.0 - edge)
+        candidate = min(candidate_odds / (1.0 + candidate_odds), 0.9995)
+        bets.append(_bet(line, stable, candidate, _unbucket(odds)))
+    return tuple(bets)
+
+
+@lru_cache(maxsize=16_384)
+def _health_bets(line: Line, base: int, odds: int) -> tuple[Bet, ...]:
+    stable = min(_unbucket(base), _HIGHEST)
+    return tuple(_bet(line, stable, min(stable * factor, _HIGHEST), _unbucket(odds)) for factor in HEALTH)
+
+
+def _bet(line: Line, stable: float, candidate: float, odds: float) -> Bet:
+    """Project (stable, candidate) on the line, with `odds` candidate requests per stable one."""
+    low, high = 0.0, min(1.0, (1.0 - line.points) / line.slope)
+    low, high = low + 1e-12, high - 1e-12
+    for _ in range(80):
+        t = 0.5 * (low + high)
+        u = line.slope * t + line.points
+        slope = (t - stable) / (t * (1.0 - t)) + line.slope * odds * (u - candidate) / (u * (1.0 - u))
+        if slope > 0.0:
+            high = t
+        else:
+            low = t
+    t = 0.5 * (low + high)
+    u = line.slope * t + line.points
+    return Bet(t, u, (candidate - u) / (u * (1.0 - u)))
