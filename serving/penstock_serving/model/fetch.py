@@ -67,26 +67,17 @@ def _attempt(wanted: Wanted, target: Path) -> Path:
     staging = Staging(target.with_name(".partial-" + target.name), wanted.limits)
     resumed = staging.open()
     try:
-        actual = _obtain(wanted, staging)
-        if actual != wanted.digest and resumed:
-            staging.discard()
-            staging.open()
-            actual = _obtain(wanted, staging)
-    except BadModelError:
+        _obtain(wanted, staging)
+    except BadModelError as error:
         staging.discard()
+        if resumed and error.reason == contract.REASON_DIGEST_MISMATCH:
+            return _attempt(wanted, target)  # the bytes of an earlier attempt may be of an earlier version
         raise
-    if actual != wanted.digest:
-        staging.discard()
-        raise BadModelError(
-            contract.REASON_DIGEST_MISMATCH,
-            f"{shown_url(wanted.uri)} has the digest {actual}, but {wanted.digest} is wanted; "
-            "the model was changed, or another one is meant",
-        )
     staging.publish(target)
     return target
 
 
-def _obtain(wanted: Wanted, staging: Staging) -> str:
+def _obtain(wanted: Wanted, staging: Staging) -> None:
     parts = urllib.parse.urlsplit(wanted.uri)
     shown = shown_url(wanted.uri)
     match parts.scheme:
@@ -107,4 +98,10 @@ def _obtain(wanted: Wanted, staging: Staging) -> str:
                 contract.REASON_MISCONFIGURED,
                 f"{shown!r} is no model URI; use file:///path, pvc://claim/path, https://host/path or s3://bucket/path",
             )
-    return tree_digest(staging.tree)
+    actual = tree_digest(staging.tree)
+    if actual != wanted.digest:
+        raise BadModelError(
+            contract.REASON_DIGEST_MISMATCH,
+            f"{shown} has the digest {actual}, but {wanted.digest} is wanted; "
+            "the model was changed, or another one is meant",
+        )

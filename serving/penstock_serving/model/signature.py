@@ -1,0 +1,92 @@
+"""What a model takes and gives: read once at packaging, checked on every request, counted by the monitor."""
+
+import functools
+from dataclasses import dataclass
+
+from penstock_serving.model.datatype import Datatype
+
+MAX_COLUMNS = 2048
+MAX_CATEGORIES = 100
+MAX_NAME = 128
+
+Label = str | int | float | bool
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One input column.
+
+    `edges` are the inner boundaries of the monitor's histogram (numeric columns, ascending, at quantiles of the
+    reference frame); `categories` the declared vocabulary (BYTES columns).
+    """
+
+    name: str
+    datatype: Datatype
+    takes_missing: bool
+    takes_unseen: bool
+    edges: tuple[float, ...]
+    categories: tuple[str, ...]
+
+    @property
+    def is_text(self) -> bool:
+        return self.datatype is Datatype.BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One output tensor: shape [n] when `width` is 0, else [n, width]."""
+
+    name: str
+    datatype: Datatype
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """The versions that the model was made with."""
+
+    python: str
+    scikit_learn: str
+    numpy: str
+    joblib: str
+
+
+@dataclass(frozen=True)
+class Signature:
+    """A model's inputs, outputs, classes (empty for regressors) and histogram boundaries of its predictions."""
+
+    columns: tuple[Column, ...]
+    outputs: tuple[Output, ...]
+    classes: tuple[Label, ...]
+    prediction_edges: tuple[float, ...]
+    versions: Versions
+
+    @functools.cached_property
+    def names(self) -> tuple[str, ...]:
+        """Column names in the model's order."""
+        return tuple(column.name for column in self.columns)
+
+    @functools.cached_property
+    def position(self) -> dict[str, int]:
+        """Column name to its position."""
+        return {column.name: index for index, column in enumerate(self.columns)}
+
+    @functools.cached_property
+    def output(self) -> dict[str, Output]:
+        """Output name to output."""
+        return {output.name: output for output in self.outputs}
+
+    @functools.cached_property
+    def is_numeric(self) -> bool:
+        """Whether no column is text: the model's matrix is then of floats, else of objects."""
+        return not any(column.is_text for column in self.columns)
+
+    @functools.cached_property
+    def has_single_precision(self) -> bool:
+        """Whether every column is FP32: the model's matrix is then float32."""
+        return all(column.datatype is Datatype.FP32 for column in self.columns)
+
+    @functools.cached_property
+    def single_precision(self) -> tuple[int, ...]:
+        """Positions of the FP32 columns."""
+        return tuple(index for index, column in enumerate(self.columns) if column.datatype is Datatype.FP32)

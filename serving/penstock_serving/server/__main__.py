@@ -1,0 +1,18 @@
+"""`python -m penstock_serving.server`: serve one model."""
+
+import os
+import sys
+import time
+
+from penstock_serving.server.threads import limit_native_threads
+
+if __name__ == "__main__":
+    began = time.perf_counter()
+    limit_native_threads()
+    from penstock_serving.server.main import main
+
+    code = main(time.perf_counter() - began)
+    sys.stdout.flush()
+    # Everything is answered and closed. A regular exit would tear the interpreter down under granian's own threads,
+    # which abort the process when a keep-alive connection is still open (granian 2.8.7).
+    os._exit(code)

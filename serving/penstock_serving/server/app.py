@@ -1,0 +1,226 @@
+"""The RSGI application: paths, methods, headers and statuses around the protocol.
+
+Every answer that is not a success has the protocol's error body `{"error": "…"}`, on every path. Statuses: 400 for a
+request that is wrong or refused by the model (then marked), 404 unknown path or model, 405, 408, 413, 415, 429
+saturated (marked, with Retry-After), 500 the model failed, 503 not serving, 504 too late.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any, Protocol
+
+import orjson
+
+from penstock_serving import contract
+from penstock_serving.model.load import Model
+from penstock_serving.model.signature import Signature
+from penstock_serving.protocol import v1, v2
+from penstock_serving.protocol.call import Call
+from penstock_serving.protocol.errors import ModelRefusalError, NotServingError, RequestError, SaturatedError
+from penstock_serving.server.body import BodyProtocol, BodyReader
+from penstock_serving.server.engine import Answer, as_request_error, compute
+from penstock_serving.server.feed import Feed
+from penstock_serving.server.lifecycle import Lifecycle
+from penstock_serving.server.metrics import ServerMetrics
+from penstock_serving.server.observe import Observer
+from penstock_serving.server.predictor import Predictor
+
+_VERSION = version("penstock")
+_JSON = ("content-type", "application/json")
+_MEDIA_TYPES = frozenset({"", "application/json"})
+_BINARY_HEADER = "inference-header-content-length"
+
+
+class Headers(Protocol):
+    """An RSGI request's headers."""
+
+    def get(self, key: str, default: Any = None, /) -> Any: ...
+
+
+class Scope(Protocol):
+    """The parts of an RSGI request that are looked at."""
+
+    method: str
+    path: str
+    headers: Headers
+
+
+class Exchange(BodyProtocol, Protocol):
+    """An RSGI protocol object."""
+
+    def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who answers: the model's name, its revision and digest."""
+
+    name: str
+    revision: str
+    digest: str
+
+    def headers(self) -> list[tuple[str, str]]:
+        return [(contract.HEADER_DIGEST, self.digest), (contract.HEADER_REVISION, self.revision)]
+
+    def parameters(self) -> dict[str, str]:
+        return {"digest": self.digest, "revision": self.revision}
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """One of the two ways to ask for a prediction."""
+
+    route: str
+    decode: Callable[[bytes, Signature], Call]
+
+
+_V2 = Wire("infer", v2.decode_call)
+_V1 = Wire("predict", v1.decode_call)
+
+
+class App:
+    """Answers requests about one model. RSGI entry point: `__rsgi__`."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        model: Model,
+        predictor: Predictor,
+        bodies: BodyReader,
+        feed: Feed,
+        metrics: ServerMetrics,
+        lifecycle: Lifecycle,
+    ) -> None:
+        self._identity, self._model, self._predictor, self._bodies = identity, model, predictor, bodies
+        self._feed, self._metrics, self._lifecycle = feed, metrics, lifecycle
+        self._observer = Observer(model.signature)
+        self._headers = [_JSON, *identity.headers()]
+        self._parameters = identity.parameters()
+        name = identity.name
+        self._predictions = {f"/v2/models/{name}/infer": _V2, f"/v1/models/{name}:predict": _V1}
+        self._documents: dict[str, Callable[[], tuple[int, object]]] = {
+            contract.PATH_LIVE: self._live,
+            contract.PATH_READY: lambda: self._ready({"ready": True}),
+            "/v2": self._server_metadata,
+            f"/v2/models/{name}": self._model_metadata,
+            f"/v2/models/{name}/ready": lambda: self._ready({"name": name, "ready": True}),
+            f"/v1/models/{name}": lambda: self._ready({"name": name, "ready": True}),
+        }
+
+    async def __rsgi__(self, scope: Scope, exchange: Exchange) -> None:
+        """Answer one request."""
+        began = time.perf_counter()
+        wire = self._predictions.get(scope.path)
+        if wire is not None and scope.method == "POST":
+            self._lifecycle.arrived()
+            try:
+                status = await self._predict(wire, scope, exchange)
+            finally:
+                self._lifecycle.left()
+            self._metrics.answered(wire.route, status, began)
+            return
+        try:
+            status, document = self._document(scope, wire)
+            self._answer(exchange, status, orjson.dumps(document), [])
+        except RequestError as error:
+            status = self._fail(exchange, error)
+        self._metrics.answered("other", status, began)
+
+    async def _predict(self, wire: Wire, scope: Scope, exchange: Exchange) -> int:
+        try:
+            call, answer = await self._compute(wire, scope, exchange)
+        except RequestError as error:
+            return self._fail(exchange, error)
+        if wire is _V2:
+            body = v2.response(self._identity.name, call, answer.outputs, self._parameters)
+        else:
+            body = v1.response(answer.outputs)
+        self._answer(exchange, 200, body, [])
+        self._metrics.rows.inc(v2.row_count(call))
+        self._feed.rows(self._observer.rows(call.matrix, answer.predictions))
+        return 200
+
+    async def _compute(self, wire: Wire, scope: Scope, exchange: Exchange) -> tuple[Call, Answer]:
+        _require_json(scope.headers)
+        body = await self._bodies.read(exchange, scope.headers.get("content-length"))
+        call = wire.decode(body, self._model.signature)
+        future = await self._predictor.run(lambda: compute(self._model, call), _patience(scope.headers))
+        error = future.exception()
+        if error is not None:
+            raise as_request_error(error)
+        return call, future.result()
+
+    def _document(self, scope: Scope, wire: Wire | None) -> tuple[int, object]:
+        document = self._documents.get(scope.path.rstrip("/"))
+        if document is not None:
+            if scope.method not in {"GET", "HEAD"}:
+                raise RequestError(405, f"{scope.path[:200]} is asked with GET")
+            return document()
+        if wire is not None:
+            raise RequestError(405, f"{scope.path[:200]} is asked with POST")
+        parts = scope.path.split("/")
+        if len(parts) > 3 and parts[2] == "models":
+            name = parts[3].partition(":")[0]
+            if name != self._identity.name:
+                raise RequestError(404, f"there is no model {name[:128]!r} here, only {self._identity.name!r}")
+            if len(parts) > 4 and parts[4] == "versions":
+                raise RequestError(404, f"model {name!r} has no versions: leave /versions/… out of the path")
+        raise RequestError(404, f"there is no {scope.path[:200]} here")
+
+    def _live(self) -> tuple[int, object]:
+        if self._predictor.stuck(time.monotonic()):
+            raise NotServingError("the model has not finished a prediction for too long")
+        return 200, {"live": True}
+
+    def _ready(self, document: object) -> tuple[int, object]:
+        if self._lifecycle.draining:
+            raise NotServingError("this server is stopping")
+        if self._predictor.stuck(time.monotonic()):
+            raise NotServingError("the model has not finished a prediction for too long")
+        return 200, document
+
+    def _server_metadata(self) -> tuple[int, object]:
+        return 200, {"name": "penstock", "version": _VERSION, "extensions": []}
+
+    def _model_metadata(self) -> tuple[int, object]:
+        versions = self._model.signature.versions
+        properties = self._parameters | {"scikit_learn": versions.scikit_learn, "python": versions.python}
+        return 200, v2.model_metadata(self._identity.name, self._model.signature, properties)
+
+    def _fail(self, exchange: Exchange, error: RequestError) -> int:
+        more: list[tuple[str, str]] = []
+        if isinstance(error, ModelRefusalError):
+            more.append((contract.HEADER_REFUSED, "1"))
+            self._metrics.refused[error.rule].inc()
+            self._feed.refusal(error.rule, error.column)
+        elif isinstance(error, SaturatedError):
+            more += [(contract.HEADER_SATURATED, "1"), ("retry-after", "1")]
+            self._metrics.saturated.inc()
+        elif isinstance(error, NotServingError):
+            more.append(("retry-after", "1"))
+        self._answer(exchange, error.status, orjson.dumps({"error": error.message}), more)
+        return error.status
+
+    def _answer(self, exchange: Exchange, status: int, body: bytes, more: list[tuple[str, str]]) -> None:
+        headers = [*self._headers, *more]
+        if self._lifecycle.draining:
+            headers.append(("connection", "close"))
+        exchange.response_bytes(status, headers, body)
+
+
+def _require_json(headers: Headers) -> None:
+    media_type = str(headers.get("content-type", "")).partition(";")[0].strip().lower()
+    if media_type not in _MEDIA_TYPES:
+        raise RequestError(415, "requests are application/json")
+    if headers.get(_BINARY_HEADER) is not None:
+        raise RequestError(415, "binary tensors are not offered: send JSON (binary_data=False)")
+    if headers.get("content-encoding", "identity") != "identity":
+        raise RequestError(415, "requests are not compressed")
+
+
+def _patience(headers: Headers) -> float:
+    """Seconds that the proxy before us waits for this attempt."""
+    value = str(headers.get(contract.HEADER_EXPECTED_TIMEOUT, ""))
+    return int(value) / 1000 if value.isascii() and value.isdecimal() and int(value) > 0 else float("inf")

@@ -1,0 +1,40 @@
+"""Whether the server takes requests, and how it stops: nothing that was accepted is dropped."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+_QUIET_SECONDS = 1.0
+_LOOK_SECONDS = 0.05
+
+
+@dataclass(slots=True)
+class Lifecycle:
+    """Whether the server is stopping, and what it has open. To be used from one event loop."""
+
+    draining: bool = False
+    open_requests: int = 0
+    last_arrival: float = 0.0
+
+    def arrived(self) -> None:
+        """A prediction request arrived."""
+        self.open_requests += 1
+        self.last_arrival = time.monotonic()
+
+    def left(self) -> None:
+        """A prediction request was answered."""
+        self.open_requests -= 1
+
+    async def drain(self, limit_seconds: float) -> None:
+        """Be not ready, go on answering, and return when no request is open and none arrived for a second.
+
+        Endpoints and load balancers learn of a stop a little later than the pod does, so requests still arrive; they
+        are answered, with the wish to close the connection. Returns after `limit_seconds` at the latest.
+        """
+        self.draining = True
+        began = time.monotonic()
+        self.last_arrival = max(self.last_arrival, began)
+        while time.monotonic() - began < limit_seconds:
+            if not self.open_requests and time.monotonic() - self.last_arrival >= _QUIET_SECONDS:
+                return
+            await asyncio.sleep(_LOOK_SECONDS)

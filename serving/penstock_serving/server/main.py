@@ -1,0 +1,135 @@
+"""The model server's process: read the environment, verify and load the model, prove it, serve, drain, exit."""
+
+import asyncio
+import os
+import signal
+import time
+import warnings
+from dataclasses import dataclass
+from http.server import ThreadingHTTPServer
+from pathlib import Path
+
+from granian.constants import HTTPModes
+from granian.server.embed import Server
+
+from penstock_serving import contract, settings
+from penstock_serving.metrics_port import read_token, serve_metrics
+from penstock_serving.model.errors import BadModelError, ModelError, report
+from penstock_serving.model.fetch import model_directory
+from penstock_serving.model.load import load_model
+from penstock_serving.server.app import App, Identity
+from penstock_serving.server.body import BodyReader
+from penstock_serving.server.feed import Feed
+from penstock_serving.server.lifecycle import Lifecycle
+from penstock_serving.server.metrics import ServerMetrics
+from penstock_serving.server.predictor import Limits, Predictor
+from penstock_serving.server.selftest import self_test
+from penstock_serving.server.threads import predict_threads
+
+_MANY = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything the environment decides."""
+
+    identity: Identity
+    models: Path
+    address: str
+    port: int
+    metrics_port: int
+    max_body: int
+    limits: Limits
+    drain_seconds: float
+    monitor_socket: Path
+    token: bytes
+
+
+def read_settings() -> Settings:
+    """Read the environment; raises `BadModelError` (Misconfigured, DigestNotPinned) naming the variable."""
+    return Settings(
+        identity=Identity(
+            name=settings.text(contract.ENV_MODEL_NAME),
+            revision=settings.text(contract.ENV_REVISION, "none"),
+            digest=settings.text(contract.ENV_MODEL_DIGEST),
+        ),
+        models=settings.path(contract.ENV_MODEL_ROOT, contract.MODEL_ROOT),
+        address=settings.text(contract.ENV_BIND_ADDRESS, "0.0.0.0"),  # noqa: S104  (a pod is reached from outside)
+        port=settings.integer(contract.ENV_SERVING_PORT, contract.SERVING_PORT, 1, 65535),
+        metrics_port=settings.integer(contract.ENV_SERVING_METRICS_PORT, contract.SERVING_METRICS_PORT, 1, 65535),
+        max_body=settings.integer(contract.ENV_MAX_BODY_BYTES, 1 << 20, 1, _MANY),
+        limits=Limits(
+            threads=settings.integer(contract.ENV_PREDICT_THREADS, predict_threads(), 1, 256),
+            in_flight=settings.integer(contract.ENV_MAX_IN_FLIGHT, 64, 1, 100_000),
+            timeout_seconds=settings.seconds(contract.ENV_PREDICT_TIMEOUT_SECONDS, 10.0, 3600.0),
+        ),
+        drain_seconds=settings.seconds(contract.ENV_DRAIN_SECONDS, 20.0, 3600.0),
+        monitor_socket=settings.path(contract.ENV_MONITOR_SOCKET, contract.MONITOR_SOCKET),
+        token=read_token(os.environ.get(contract.ENV_METRICS_TOKEN_FILE, "")),
+    )
+
+
+async def serve(config: Settings, imported: float) -> None:
+    """Serve until SIGTERM or SIGINT, then drain. Raises `ModelError` when the model cannot be served."""
+    warnings.filterwarnings("ignore", message="X does not have valid feature names")
+    predictor = Predictor(config.limits)
+    feed = Feed(config.monitor_socket)
+    identity = config.identity
+    labels = (identity.name, identity.revision, identity.digest)
+    metrics = ServerMetrics(labels, feed, lambda: predictor.in_flight)
+    metrics.started("import", imported)
+    metrics_server = _listen(config, metrics)
+    directory = model_directory(config.models, identity.digest)
+    began = time.perf_counter()
+    model = load_model(directory, identity.digest)
+    metrics.started("load", time.perf_counter() - began)
+    began = time.perf_counter()
+    await self_test(model, predictor)
+    metrics.started("self_test", time.perf_counter() - began)
+    lifecycle = Lifecycle()
+    app = App(identity, model, predictor, BodyReader(config.max_body), feed, metrics, lifecycle)
+    server = Server(
+        app,
+        address=config.address,
+        port=config.port,
+        http=HTTPModes.auto,
+        websockets=False,
+        backlog=1024,
+        log_enabled=False,
+    )
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    feed.start()
+    serving = asyncio.create_task(server.serve())
+    stopping = asyncio.create_task(stop.wait())
+    print(f"model {identity.name} {identity.digest} is served on {config.address}:{config.port}", flush=True)
+    await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
+    if serving.done():
+        serving.result()
+        raise BadModelError(contract.REASON_MISCONFIGURED, f"port {config.port} cannot be served")
+    await lifecycle.drain(config.drain_seconds)
+    server.stop()  # type: ignore[no-untyped-call]
+    await serving
+    feed.close()
+    predictor.close()
+    metrics_server.shutdown()
+
+
+def _listen(config: Settings, metrics: ServerMetrics) -> ThreadingHTTPServer:
+    try:
+        return serve_metrics(config.address, config.metrics_port, metrics.render, config.token)
+    except OSError as error:
+        raise BadModelError(
+            contract.REASON_MISCONFIGURED, f"port {config.metrics_port} cannot be served: {error.strerror}"
+        ) from error
+
+
+def main(imported: float) -> int:
+    """Run the server; `imported` is how long (seconds) the process took to import it. Returns the exit code."""
+    try:
+        asyncio.run(serve(read_settings(), imported))
+    except ModelError as error:
+        return report(error, settings.termination_log())
+    return 0

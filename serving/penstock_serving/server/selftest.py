@@ -1,0 +1,59 @@
+"""Readiness is a real inference: the golden rows, through the code that serves, give the golden outputs."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from penstock_serving import contract
+from penstock_serving.model.errors import BadModelError
+from penstock_serving.model.load import Model
+from penstock_serving.protocol import v2
+from penstock_serving.protocol.errors import RequestError
+from penstock_serving.server.engine import as_request_error, compute
+from penstock_serving.server.predictor import Predictor
+
+_ABSOLUTE = 1e-6
+_RELATIVE = 1e-5
+
+
+async def self_test(model: Model, predictor: Predictor) -> None:
+    """Ask the golden request; raises `BadModelError` (SelfTestFailed) when the answer is another than at packaging.
+
+    Labels must be identical, numbers within 1e-6 + 1e-5·|value|: another processor may round otherwise.
+    """
+    try:
+        call = v2.decode_call(model.golden.request, model.signature)
+        future = await predictor.run(lambda: compute(model, call), math.inf)
+    except RequestError as error:
+        raise _failed(error.message) from error
+    problem = future.exception()
+    if problem is not None:
+        raise _failed(as_request_error(problem).message) from problem
+    answer = future.result()
+    if len(answer.outputs) != len(model.golden.outputs):
+        raise _failed("it has another number of outputs")
+    for actual, expected in zip(answer.outputs, model.golden.outputs, strict=True):
+        _compare(actual, expected)
+
+
+def _compare(actual: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+    name = actual["name"]
+    if any(actual[key] != expected.get(key) for key in ("name", "datatype", "shape")):
+        raise _failed(f"output {name!r} has another name, datatype or shape")
+    if not _close(actual["data"], expected.get("data", [])):
+        raise _failed(f"output {name!r} has other values than when the model was packaged")
+
+
+def _close(actual: Sequence[Any], expected: Sequence[Any]) -> bool:
+    if len(actual) != len(expected):
+        return False
+    return all(
+        abs(a - e) <= _ABSOLUTE + _RELATIVE * abs(e) if isinstance(a, float) and isinstance(e, int | float) else a == e
+        for a, e in zip(actual, expected, strict=True)
+    )
+
+
+def _failed(why: str) -> BadModelError:
+    return BadModelError(
+        contract.REASON_SELF_TEST_FAILED, f"the model does not answer its golden rows: {why}; package it again"
+    )
