@@ -73,20 +73,18 @@ def advance(
     `references` and `tolerances` must be known before the step, `scores` lie in [0, 1]. Raises ValueError for a score
     outside, and for a reference outside [0, 1] or a tolerance such that "no change" would have mean zero.
     """
-    seen = ~np.isnan(scores)
-    if np.any((scores[seen] < 0) | (scores[seen] > 1)):
+    towards = np.array([scores, 1 - scores]).T
+    bound = np.minimum(1.0, np.array([references, 1 - references]).T + tolerances[:, None])
+    if (towards < 0).any():
         raise ValueError("a score lies outside [0, 1]; refuse the observation before it gets here")
-    if np.any(~((references >= 0) & (references <= 1))):
+    if not ((references >= 0) & (references <= 1)).all():
         raise ValueError("a reference lies outside [0, 1]")
-    usual = np.stack([references, 1 - references], axis=1)
-    bound = np.minimum(1.0, usual + tolerances[:, None])
-    if np.any(~(bound > 0)):
+    if not (bound > 0).all():
         raise ValueError("a reference at the edge needs a tolerance above zero")
-    towards = np.stack([scores, 1 - scores], axis=1)[seen]
-    factors = 1.0 + _BETS * (towards / bound[seen] - 1.0)[:, :, None]
-    values = evidence.values.copy()
-    before = values[seen]
-    values[seen] = factors * (1.0 + before if recursion is Recursion.SHIRYAEV_ROBERTS else np.maximum(1.0, before))
+    before = evidence.values
+    started = before + 1.0 if recursion is Recursion.SHIRYAEV_ROBERTS else np.maximum(1.0, before)
+    factors = 1.0 + (towards / bound - 1.0)[:, :, None] * _BETS
+    values = np.where(np.isnan(towards)[:, :, None], before, factors * started)
     values.flags.writeable = False
     return Evidence(values)
 

@@ -30,6 +30,9 @@ WEEK_HOURS = 168
 KEPT_HOURS = 2 * WEEK_HOURS
 PERIODS = (1, 24, WEEK_HOURS)
 LEAST_HOURS = 12
+LONGER_AHEAD = 1.5
+"""The largest normal excursion of 90 days against that of 14, for memories of up to two days: (ln 45 / ln 7)^½ =
+1.4."""
 
 
 class Stage(Enum):
@@ -155,11 +158,10 @@ def _learn(hours: list[Hour], period: int, line: float) -> Reference | None:
     typical = float(np.median(steps))
     within = max(0.0, float(np.sum(squares - totals**2 / steps))) / max(1.0, float(np.sum(steps - 1)))
     spread = float(np.sum(residuals**2)) / max(1, len(hours) - len(cells))
-    # The part of the residuals that sampling does not explain, as large as it will be for hours that were not learned
-    # from.
-    systematic = max(0.0, 1 - within / typical / spread) if spread > 0 else 0.0
-    ahead = (systematic * (visits + 1) / (visits - 1)) ** 0.5
-    swing = residual_swing(ahead * residuals, at_hours, typical, line / 2)
+    # As far as hours stray that were not learned from: the reference has its own error, and the coming months hold
+    # worse.
+    ahead = LONGER_AHEAD * ((visits + 1) / (visits - 1)) ** 0.5
+    swing = residual_swing(ahead * residuals, at_hours, within, typical, line / 2)
     return Reference(
         Stage.LEARNED,
         tuple(usual.tolist()),

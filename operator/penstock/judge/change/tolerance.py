@@ -14,6 +14,8 @@ from scipy.special import ndtri
 
 from penstock.judge.change.detector import BETS
 
+Vector = NDArray[np.float64]
+
 FLOOR = 0.02
 WIDE = 0.10
 
@@ -54,18 +56,19 @@ def widened(learned: Tolerance) -> Tolerance:
     return Tolerance(WIDE, Cause.PROVISIONAL, learned.three_errors, learned.swing)
 
 
-def residual_swing(hourly: NDArray[np.float64], usual: NDArray[np.float64], steps: float, allowance: float) -> float:
-    """Smallest tolerance under which past hours would have gained the detector at most `allowance` nats, on either
-    side.
+def residual_swing(hourly: Vector, usual: Vector, noise: float, steps: float, allowance: float) -> float:
+    """Smallest tolerance with which past hours would have gained no bet of the detector more than `allowance` nats.
 
-    `hourly` are residuals of hourly means from the reference and `usual` the reference in those hours, both shape
-    (hours,) in time order; `steps` is the number of steps in an hour. A step's gain at the largest bet is at most
-    excess/reference.
+    `hourly` are residuals of hourly means from the reference and `usual` the reference in those hours, both of shape
+    (hours,) in time order; `noise` is the variance of a step's score within an hour, `steps` the number of steps in
+    one. A bet λ gains about λ·excess/bound - (λ/bound)²·noise/2 a step.
     """
+    bets = np.array(BETS)[:, None]
 
-    def gain(excess: NDArray[np.float64], bound: NDArray[np.float64]) -> float:
-        walk = np.concatenate([[0.0], np.cumsum(steps * excess / bound)])
-        return float(np.max(walk - np.minimum.accumulate(walk)))
+    def gain(excess: Vector, bound: Vector) -> float:
+        stakes = bets / bound
+        walk = np.cumsum(steps * (stakes * excess - stakes**2 * noise / 2), axis=1)
+        return float(np.max(walk - np.minimum(0.0, np.minimum.accumulate(walk, axis=1))))
 
     low, high = 0.0, 1.0
     for _ in range(20):
