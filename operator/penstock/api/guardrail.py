@@ -29,7 +29,7 @@ class Tolerate(Part):
     atomic: ClassVar[bool] = True
 
     ratio: Ratio | None = None
-    """Highest tolerated rate of the candidate as a multiple of stable's, at least 1, such as "1.5". Left out beside
+    """Highest tolerated rate of the candidate as a multiple of stable's, 1 to 100, such as "1.5". Left out beside
     points: 1."""
     points: ShareOrAuto | None = None
     """Highest tolerated rate above stable's, in percentage points, such as 1%; auto takes the smallest that can be
@@ -54,7 +54,7 @@ class Tolerate(Part):
     @property
     def ratio_limit(self) -> float:
         """The tolerated ratio of rates, at least 1; 1 when only points are named."""
-        return 1.0 if self.ratio is None else self.ratio.value
+        return 1.0 if self.ratio is None else float(self.ratio.value)
 
     @property
     def points_limit(self) -> float | None:

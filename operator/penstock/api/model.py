@@ -9,9 +9,9 @@ class ModelUri(Scalar):
     """Where a model is fetched from."""
 
     __slots__ = ()
-    pattern = r"^(image|pvc|s3|http|https)://[^\s]+$"
+    pattern = r"^(s3|https?|pvc|file)://[^\s]+$"
     max_length = 1024
-    form = "uri says where the model is: begin with image://, pvc://, s3://, http:// or https://"
+    form = "uri says where the model is: begin with s3://, https://, http://, pvc:// or file://"
 
 
 class Access(Part):
@@ -29,7 +29,8 @@ class Model(Part):
     """Which model to serve. A change is a new revision, released as `rollout` says."""
 
     uri: ModelUri
-    """Where the model is: a directory or a file at image://, pvc://, s3://, http:// or https://."""
+    """Where the model is: a directory or a file, as s3://bucket/path, https://host/path, pvc://claim/path, or
+    file:///path inside runtime.image."""
     digest: Digest | None = None
     """Content the model must have, as `penstock digest DIR` prints it. Left out: resolved once per change of
     spec.model, and recorded. Formats that can run code when loaded, joblib among them, need a digest given here."""

@@ -32,12 +32,6 @@ MAX_ROUTER_REPLICAS = 10
 FIRST_MODEL_PORT = 20001
 """Router port of a namespace's first model; each model has its own, so Host and path never decide."""
 LAST_MODEL_PORT = 29999
-SERVER_PORT = 8080
-"""Port of a model server: Open Inference Protocol over HTTP."""
-MONITOR_PORT = 8081
-"""Port of the monitor beside a model server: counters and its own health."""
-AGENT_PORT = 9100
-"""Port of the agent beside a router: the ledger, its metrics, its health."""
 
 
 def revision_name(deployment: str, content_hash: str) -> str:

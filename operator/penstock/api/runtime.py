@@ -15,6 +15,17 @@ _Amounts = Annotated[Mapping[str, Quantity], Field(max_length=8)]
 _Text = Annotated[str, Field(max_length=256)]
 
 
+_COMPARED = ("cpu", "memory")
+
+
+def _request_within_limit(resource: str) -> str:
+    request, limit = f"string(self.requests['{resource}'])", f"string(self.limits['{resource}'])"
+    return (
+        f"(!has(self.requests) || !has(self.limits) || !('{resource}' in self.requests && '{resource}' in self.limits) "
+        f"|| !isQuantity({request}) || !isQuantity({limit}) || quantity({request}).compareTo(quantity({limit})) <= 0)"
+    )
+
+
 class Variable(Part):
     """One environment variable of the model server."""
 
@@ -45,14 +56,12 @@ class Resources(Part):
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
             name="requests-within-limits",
-            cel=(
-                "!has(self.requests) || !has(self.limits) || self.requests.all(r, !(r in self.limits) || "
-                "!isQuantity(string(self.requests[r])) || !isQuantity(string(self.limits[r])) || "
-                "quantity(string(self.requests[r])).compareTo(quantity(string(self.limits[r]))) <= 0)"
-            ),
+            cel=" && ".join(_request_within_limit(resource) for resource in _COMPARED),
             message="a request is above its limit: lower the request or raise the limit",
             holds=lambda made: all(
-                amount.value <= made.limits[name].value for name, amount in made.requests.items() if name in made.limits
+                made.requests[resource].value <= made.limits[resource].value
+                for resource in _COMPARED
+                if resource in made.requests and resource in made.limits
             ),
             field="requests",
         ),

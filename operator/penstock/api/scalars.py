@@ -14,11 +14,12 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 _UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION_PART = re.compile(r"([0-9]+)(ms|s|m|h|d)")
+_QUANTITY = re.compile(r"\+?([0-9.]+)(?:([numkKMGTPE]?i?)|[eE]([+-]?[0-9]+))")
 _SUFFIX = {
     "": Decimal(1),
-    "m": Decimal("0.001"),
-    **{suffix: Decimal(1000) ** power for power, suffix in enumerate("kMGTP", start=1)},
-    **{f"{suffix}i": Decimal(1024) ** power for power, suffix in enumerate("KMGTP", start=1)},
+    **{suffix: Decimal(1000) ** -power for power, suffix in enumerate("mun", start=1)},
+    **{suffix: Decimal(1000) ** power for power, suffix in enumerate("kMGTPE", start=1)},
+    **{f"{suffix}i": Decimal(1024) ** power for power, suffix in enumerate("KMGTPE", start=1)},
 }
 
 
@@ -43,8 +44,12 @@ class Scalar(str):
     @classmethod
     def cel(cls, subject: str = "self") -> str:
         """A CEL expression that is true when the subject has this form."""
-        fits = f"{subject}.matches(r'{cls.pattern}')"
-        return f"(type({subject}) == int ? {subject} >= 0 : {fits})" if cls.or_number else fits
+        return f"{subject}.matches(r'{cls.pattern}')"
+
+    @classmethod
+    def rules(cls) -> tuple[str, ...]:
+        """CEL expressions on `self` that are all true when it is in order; `form` says what is wrong otherwise."""
+        return (cls.cel(),)
 
     @classmethod
     def from_yaml(cls, value: object) -> Self:
@@ -70,7 +75,7 @@ class Duration(Scalar):
     """A length of time such as 50ms, 90s, 1h30m or 7d."""
 
     __slots__ = ()
-    pattern = r"^([0-9]+(ms|s|m|h|d))+$"
+    pattern = r"^\+?([0-9]+(ms|s|m|h|d))+$"
     max_length = 20
     form = "a duration is written like 50ms, 90s, 1h30m or 7d"
 
@@ -94,7 +99,7 @@ class Timeout(Duration):
     """A duration without days, so that CEL's duration() reads it too."""
 
     __slots__ = ()
-    pattern = r"^([0-9]+(ms|s|m|h))+$"
+    pattern = r"^\+?([0-9]+(ms|s|m|h))+$"
     form = "a timeout is written like 250ms, 1s or 2m"
 
 
@@ -141,50 +146,73 @@ def share_within(subject: str, bounds: str) -> str:
     return f"!{Share.cel(subject)} || ({re.sub('v', percent, bounds)})"
 
 
-class Ratio(Scalar):
-    """A quotient of two rates, at least 1, such as "1.5"; a bare whole number is taken too."""
+class Quantity(Scalar):
+    """An amount as Kubernetes writes it: 500m, 2, 1.5Gi, 1e3; a bare whole number is taken too."""
 
     __slots__ = ()
-    pattern = r"^[1-9]\d*\.?\d*$"
-    max_length = 8
-    form = 'a ratio is at least 1: a whole number or a quoted decimal, like 2 or "1.5"'
+    pattern = r"^\+?([0-9]+(\.[0-9]*)?|\.[0-9]+)([numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]{1,2})?$"
+    max_length = 20
+    form = "a quantity is written like 500m, 2 or 1.5Gi"
     or_number = True
+    least: ClassVar[int] = 0
+    """The smallest amount that is taken."""
+    most: ClassVar[int | None] = None
+    """The largest amount that is taken; None for any."""
+
+    def __new__(cls, text: str) -> Self:
+        """Raises ValueError when the text has another form or is out of range."""
+        quantity = super().__new__(cls, text)
+        if quantity.value < cls.least or (cls.most is not None and quantity.value > cls.most):
+            raise ValueError(f"{text!r} is out of range: {cls.form}")
+        return quantity
+
+    @classmethod
+    def rules(cls) -> tuple[str, ...]:
+        """One CEL expression for the form and the smallest amount, one for the largest.
+
+        They ask isQuantity rather than a pattern, and are two: of a value that may be a number, API servers before 1.34
+        take the length to be that of a whole request, and refuse rules that would be too costly then.
+        """
+        least = f"isQuantity(self) && quantity(self).compareTo(quantity('{cls.least}')) >= 0"
+        most = f"!isQuantity(self) || quantity(self).compareTo(quantity('{cls.most}')) <= 0"
+        return (
+            f"type(self) == int ? self >= {cls.least} : {least}",
+            *((f"type(self) == int ? self <= {cls.most} : {most}",) if cls.most is not None else ()),
+        )
 
     @property
-    def value(self) -> float:
-        """The quotient itself."""
-        return float(self)
+    def value(self) -> Decimal:
+        """The amount, in cores, bytes or pieces."""
+        matched = _QUANTITY.fullmatch(self)
+        assert matched is not None
+        number, suffix, exponent = matched.groups()
+        return Decimal(number) * (_SUFFIX[suffix] if exponent is None else Decimal(10) ** int(exponent))
 
 
-class Size(Scalar):
+class Ratio(Quantity):
+    """A quotient of two rates, 1 to 100, such as "1.5"; a bare whole number is taken too."""
+
+    __slots__ = ()
+    form = 'a ratio is a whole number or a quoted decimal from 1 to 100, like 2 or "1.5"'
+    least = 1
+    most = 100
+
+
+class Size(Quantity):
     """A number of bytes such as 512Ki or 1Mi."""
 
     __slots__ = ()
     pattern = r"^[0-9]+(Ki|Mi|Gi)$"
     max_length = 12
     form = "a size is written like 512Ki or 1Mi"
+    or_number = False
+
+    @classmethod
+    def rules(cls) -> tuple[str, ...]:
+        """The form alone: a size is always a string."""
+        return (cls.cel(),)
 
     @property
     def bytes(self) -> int:
         """The size in bytes."""
-        return int(_quantity(self))
-
-
-class Quantity(Scalar):
-    """An amount of a resource as Kubernetes writes it: 500m, 2, 1.5Gi."""
-
-    __slots__ = ()
-    pattern = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"
-    max_length = 20
-    form = "a quantity is written like 500m, 2 or 1.5Gi"
-    or_number = True
-
-    @property
-    def value(self) -> Decimal:
-        """The amount, in cores, bytes or pieces."""
-        return _quantity(self)
-
-
-def _quantity(text: str) -> Decimal:
-    number = text.rstrip("mkMGTPKi")
-    return Decimal(number) * _SUFFIX[text[len(number) :]]
+        return int(self.value)

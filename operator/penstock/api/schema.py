@@ -112,9 +112,13 @@ def _plain(kind: type, marks: tuple[Any, ...]) -> Schema:
 
 
 def _scalar(kind: type[Scalar]) -> Schema:
-    validations = [{"rule": kind.cel(), "message": kind.form}]
+    validations = [{"rule": rule, "message": kind.form} for rule in kind.rules()]
     if kind.or_number:
-        return {"x-kubernetes-int-or-string": True, "x-kubernetes-validations": validations}
+        return {
+            "x-kubernetes-int-or-string": True,
+            "maxLength": kind.max_length,
+            "x-kubernetes-validations": validations,
+        }
     return {"type": "string", "maxLength": kind.max_length, "x-kubernetes-validations": validations}
 
 

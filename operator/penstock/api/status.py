@@ -48,7 +48,7 @@ class ArmCounts(Part):
 
     requests: Count
     """Requests (with stickiness: users) assigned to the side."""
-    bad: Count
+    events: Count
     """Those among them that the guardrail counts."""
 
 
@@ -63,10 +63,16 @@ class EvidenceRow(Part):
     """The stable side."""
     candidate: ArmCounts
     """The candidate's side."""
-    log_e_value: Decimal
-    """Natural logarithm of the e-value for harm; at threshold or above, the candidate is taken back."""
+    log_evalue: Decimal
+    """Evidence of harm: the natural logarithm of an e-value. At threshold the candidate is taken back."""
     threshold: Decimal
-    """The line that log_e_value must not cross."""
+    """The line of logEvalue."""
+    log_evalue_promotion: Decimal
+    """Evidence that there is no harm; promotion needs it at thresholdPromotion for every guardrail."""
+    threshold_promotion: Decimal
+    """The line of logEvaluePromotion."""
+    to_promotion: Count | None = None
+    """Requests still needed if the candidate is as good as stable; left out where no number would do."""
     says: Note = ""
     """The verdict of this guardrail in a sentence."""
 

@@ -43,12 +43,14 @@ class Traffic(Part):
             name="try-timeout-within-timeout",
             cel=(
                 f"has(self.tryTimeout) && !{Timeout.cel('self.tryTimeout')} || "
-                f"has(self.timeout) && !{Timeout.cel('self.timeout')} || "
+                f"has(self.timeout) && (!{Timeout.cel('self.timeout')} || !self.timeout.matches('[1-9]')) || "
                 "duration(has(self.tryTimeout) ? self.tryTimeout : '1s') <= "
                 "duration(has(self.timeout) ? self.timeout : '10s')"
             ),
             message="tryTimeout (else 1s) must not exceed timeout (else 10s): lower tryTimeout or raise timeout",
-            holds=lambda traffic: traffic.try_timeout.milliseconds <= traffic.timeout.milliseconds,
+            holds=lambda traffic: (
+                traffic.timeout.milliseconds == 0 or traffic.try_timeout.milliseconds <= traffic.timeout.milliseconds
+            ),
             field="tryTimeout",
         ),
         Rule(
