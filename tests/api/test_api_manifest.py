@@ -71,6 +71,13 @@ def test_a_list_that_is_short_because_its_entries_are_wrong_is_not_called_short(
         (GOOD + "  paused: true\n  paused: false\n", "the key paused occurs twice: remove one"),
         (GOOD.replace("v1alpha1", "v1"), "apiVersion: must be 'penstock.dev/v1alpha1', not 'penstock.dev/v1'"),
         (GOOD.replace("name: fraud", "name: null"), "metadata.name: must be a string"),
+        (GOOD.replace("name: fraud", "name: ''"), "metadata.name: must not be empty: write a value"),
+        (GOOD + f"  rollout: {'x' * 1000}\n", "must be a mapping of fields, not 'xxx"),
+        (
+            GOOD + "  rollout: {steps: [{sleep: 1}]}\n",
+            "unknown field: remove it (known here: weight, minRequests, pause)",
+        ),
+        (GOOD + "  rollout: {stickiness: {heeder: x}}\n", "unknown field: did you mean header?"),
         (GOOD + "  rollout: often\n", "spec.rollout: must be a mapping of fields, not 'often'"),
         (GOOD + "  rollout: {steps: {weight: 1}}\n", "spec.rollout.steps: must be a list"),
         (GOOD + "  rollout: {false_rollback: 1%}\n", "unknown field: did you mean falseRollback?"),
@@ -89,7 +96,9 @@ def test_a_list_that_is_short_because_its_entries_are_wrong_is_not_called_short(
     ],
 )
 def test_what_is_wrong_is_named(text: str, says: str) -> None:
-    assert says in str(refusal(text))
+    refused = str(refusal(text))
+    assert says in refused
+    assert all(len(line) < 250 for line in refused.splitlines())
 
 
 def test_a_rollout_read_alone_is_still_checked_whole() -> None:

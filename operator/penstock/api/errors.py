@@ -1,5 +1,6 @@
 """The refusal of a manifest: every problem in one line that names the field and the remedy."""
 
+import reprlib
 from dataclasses import dataclass
 
 
@@ -23,3 +24,10 @@ class BadManifestError(ValueError):
     def __init__(self, *problems: Problem) -> None:
         super().__init__("\n".join(map(str, problems)))
         self.problems = problems
+
+
+def shown(value: object) -> str:
+    """A value as a message shows it: in one line, the middle of a long one left out."""
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = 80
+    return short.repr(value)

@@ -8,7 +8,7 @@ from typing import Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from penstock.api.errors import Problem
+from penstock.api.errors import Problem, shown
 
 Location = tuple[int | str, ...]
 
@@ -64,11 +64,11 @@ def _says(details: ErrorDetails, model: type[BaseModel]) -> str:
         case "extra_forbidden":
             return _unknown_field(str(details["loc"][-1]), _fields_at(model, details["loc"][:-1]))
         case "enum" | "literal_error":
-            return f"must be {context['expected']}, not {details['input']!r}"
+            return f"must be {context['expected']}, not {shown(details['input'])}"
         case "greater_than_equal":
-            return f"must be at least {context['ge']}, not {details['input']!r}"
+            return f"must be at least {context['ge']}, not {shown(details['input'])}"
         case "less_than_equal":
-            return f"must be at most {context['le']}, not {details['input']!r}"
+            return f"must be at most {context['le']}, not {shown(details['input'])}"
         case "too_short":
             return f"needs at least {context['min_length']} entry: add one, or leave the field out for its default"
         case "too_long":
@@ -77,18 +77,16 @@ def _says(details: ErrorDetails, model: type[BaseModel]) -> str:
             return "must not be empty: write a value, or leave the field out"
         case "string_too_long":
             return f"is longer than {context['max_length']} characters: shorten it"
-        case "string_pattern_mismatch":
-            return f"{details['input']!r} must match {context['pattern']}"
         case "string_type":
-            return f"must be a string: put {details['input']!r} in quotes"
+            return f"must be a string: put {shown(details['input'])} in quotes"
         case "int_type" | "int_parsing" | "int_from_float":
-            return f"must be a whole number, not {details['input']!r}"
+            return f"must be a whole number, not {shown(details['input'])}"
         case "bool_type" | "bool_parsing":
-            return f"must be true or false, not {details['input']!r}"
+            return f"must be true or false, not {shown(details['input'])}"
         case "tuple_type" | "list_type":
-            return f"must be a list, not {details['input']!r}: begin each entry with a dash"
+            return f"must be a list, not {shown(details['input'])}: begin each entry with a dash"
         case "model_type" | "dict_type" | "model_attributes_type":
-            return f"must be a mapping of fields, not {details['input']!r}"
+            return f"must be a mapping of fields, not {shown(details['input'])}"
         case _:
             return details["msg"]
 

@@ -12,6 +12,8 @@ from typing import Any, ClassVar, Self
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from penstock.api.errors import shown
+
 _UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION_PART = re.compile(r"([0-9]+)(ms|s|m|h|d)")
 _QUANTITY = re.compile(r"\+?([0-9.]+)(?:([numkKMGTPE]?i?)|[eE]([+-]?[0-9]+))")
@@ -38,7 +40,7 @@ class Scalar(str):
     def __new__(cls, text: str) -> Self:
         """Raises ValueError when the text has another form."""
         if len(text) > cls.max_length or re.fullmatch(cls.pattern, text) is None:
-            raise ValueError(f"{text!r} does not fit: {cls.form}")
+            raise ValueError(f"{shown(text)} does not fit: {cls.form}")
         return super().__new__(cls, text)
 
     @classmethod
@@ -59,7 +61,7 @@ class Scalar(str):
         """
         number = cls.or_number and isinstance(value, int | float) and not isinstance(value, bool)
         if not isinstance(value, str) and not number:
-            raise PydanticCustomError("penstock_form", "{says}", {"says": f"{value!r} is no string: {cls.form}"})
+            raise PydanticCustomError("penstock_form", "{says}", {"says": f"{shown(value)} is no string: {cls.form}"})
         try:
             return cls(str(value))
         except ValueError as error:
@@ -163,7 +165,7 @@ class Quantity(Scalar):
         """Raises ValueError when the text has another form or is out of range."""
         quantity = super().__new__(cls, text)
         if quantity.value < cls.least or (cls.most is not None and quantity.value > cls.most):
-            raise ValueError(f"{text!r} is out of range: {cls.form}")
+            raise ValueError(f"{shown(text)} is out of range: {cls.form}")
         return quantity
 
     @classmethod
