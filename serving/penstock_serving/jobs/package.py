@@ -12,8 +12,8 @@ from penstock_serving.jobs.reference import read_signature
 from penstock_serving.model.archive import discard
 from penstock_serving.model.digest import tree_digest
 from penstock_serving.model.errors import BadModelError
+from penstock_serving.model.files import GOLDEN_FILE, MODEL_FILE, SIGNATURE_FILE
 from penstock_serving.model.frame import Frame, Matrix, assemble
-from penstock_serving.model.load import GOLDEN_FILE, MODEL_FILE, SIGNATURE_FILE
 from penstock_serving.model.signature import Signature
 from penstock_serving.model.signature_json import dump
 from penstock_serving.protocol import tensors, v2

@@ -11,6 +11,7 @@ from penstock_serving import contract
 from penstock_serving.model.archive import Limits, discard
 from penstock_serving.model.digest import require_digest, safe_path, tree_digest
 from penstock_serving.model.errors import BadModelError, RetryableModelError
+from penstock_serving.model.files import model_directory
 from penstock_serving.model.sources.local import fetch_local
 from penstock_serving.model.sources.staging import Staging
 from penstock_serving.model.sources.web import WebAccess, fetch_web, shown_url
@@ -27,11 +28,6 @@ class Wanted:
     limits: Limits = field(default_factory=Limits)
     access: WebAccess = field(default_factory=WebAccess)
     volumes: Path = Path(contract.VOLUME_ROOT)
-
-
-def model_directory(root: Path, digest: str) -> Path:
-    """Where the model with this digest lives under `root`."""
-    return root / digest.replace(":", "-")
 
 
 def fetch(wanted: Wanted, root: Path, pauses: Sequence[float] = PAUSES_SECONDS) -> Path:

@@ -18,13 +18,11 @@ import sklearn
 from penstock_serving import contract
 from penstock_serving.model.digest import Entry, digest, hash_stream, open_regular, require_digest, walk
 from penstock_serving.model.errors import BadModelError
+from penstock_serving.model.files import GOLDEN_FILE, MODEL_FILE, SIGNATURE_FILE
 from penstock_serving.model.frame import Matrix
 from penstock_serving.model.signature import Signature
 from penstock_serving.model.signature_json import load as load_signature
 
-MODEL_FILE = "model.joblib"
-SIGNATURE_FILE = "signature.json"
-GOLDEN_FILE = "golden.json"
 _UNLOADABLE = (
     pickle.UnpicklingError,
     ImportError,
@@ -60,13 +58,6 @@ class Model:
         """The estimator's method that computes an output."""
         method: Callable[[Matrix], Any] = getattr(self.estimator, output)
         return method
-
-
-def read_package(directory: Path, pinned: str) -> tuple[Signature, Golden]:
-    """Verify a package and read everything but the pickle."""
-    with ExitStack() as handles:
-        files = _verified(directory, pinned, handles)
-        return load_signature(files[SIGNATURE_FILE].read()), _golden(files[GOLDEN_FILE].read())
 
 
 def load_model(directory: Path, pinned: str) -> Model:

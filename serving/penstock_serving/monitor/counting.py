@@ -7,8 +7,7 @@ import sys
 from penstock_serving import contract, settings
 from penstock_serving.metrics_port import read_token, serve_metrics
 from penstock_serving.model.errors import ModelError
-from penstock_serving.model.fetch import model_directory
-from penstock_serving.model.load import SIGNATURE_FILE
+from penstock_serving.model.files import SIGNATURE_FILE, model_directory
 from penstock_serving.model.signature_json import load
 from penstock_serving.monitor import layout as at
 from penstock_serving.monitor.count import Tally

@@ -15,7 +15,7 @@ from granian.server.embed import Server
 from penstock_serving import contract, settings
 from penstock_serving.metrics_port import read_token, serve_metrics
 from penstock_serving.model.errors import BadModelError, ModelError, report
-from penstock_serving.model.fetch import model_directory
+from penstock_serving.model.files import model_directory
 from penstock_serving.model.load import load_model
 from penstock_serving.server.app import App, Identity
 from penstock_serving.server.body import BodyReader
