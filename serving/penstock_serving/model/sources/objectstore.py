@@ -7,7 +7,7 @@ import urllib.parse
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import obstore
 from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
@@ -18,6 +18,9 @@ from penstock_serving.model.archive import is_archive
 from penstock_serving.model.digest import CHUNK, safe_path
 from penstock_serving.model.errors import BadModelError, ModelError, RetryableModelError
 from penstock_serving.model.sources.staging import Part, Staging
+
+if TYPE_CHECKING:
+    from obstore import GetResult
 
 
 def fetch_objects(url: str, ca_file: str, staging: Staging) -> None:
@@ -87,7 +90,7 @@ def _download(store: S3Store, path: str, part: Part, staging: Staging) -> None:
     part.append(_chunks(answer), staging.limits)
 
 
-def _chunks(answer: obstore.GetResult) -> Iterator[bytes]:
+def _chunks(answer: "GetResult") -> Iterator[bytes]:
     for chunk in answer.stream(min_chunk_size=CHUNK):
         yield bytes(chunk)
 
