@@ -247,9 +247,13 @@ def test_a_status_is_taken_as_the_models_write_it_and_shown_in_columns(
 
 @pytest.mark.usefixtures("objects")
 def test_kubectl_explains_every_level(apiserver: ApiServer) -> None:
-    explained = apiserver.kubectl("explain", "mdep.spec.rollout.guardrails.tolerate.points")
-    assert "Highest tolerated rate above stable's, in percentage points" in " ".join(explained.split())
-    assert "Harm is beyond both ratio and" in apiserver.kubectl("explain", "mdep.spec.rollout.guardrails.tolerate")
+    for path, says in (
+        ("mdep", "A model that is served, and released by evidence"),
+        ("mdep.spec.rollout.guardrails", "A list given here replaces both"),
+        ("mdep.spec.rollout.guardrails.tolerate", "harm is beyond both ratio and points"),
+        ("mdep.spec.rollout.guardrails.tolerate.points", "Highest tolerated rate above stable's, in percentage points"),
+    ):
+        assert says in " ".join(apiserver.kubectl("explain", path).split())
 
 
 def test_the_rules_are_cheap_enough_for_servers_that_know_less(objects: client.CustomObjectsApi) -> None:

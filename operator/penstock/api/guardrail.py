@@ -78,7 +78,8 @@ class Guardrail(Part):
     threshold: Duration | None = None
     """For metric latency: an answer that takes longer counts, such as 50ms."""
     tolerate: Tolerate = DEFAULT_TOLERATE
-    """How much worse than stable is still no harm. Left out: ratio "1.5" and points 1%."""
+    """How much worse than stable is still no harm; harm is beyond both ratio and points. Left out: ratio "1.5" and
+    points 1%."""
     evidence: Evidence | None = None
     """What counts as independent: Requests, or Strata where one cause hits many requests at once (bursts). Left out:
     Strata for latency, Requests for the others."""
