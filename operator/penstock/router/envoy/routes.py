@@ -1,0 +1,124 @@
+"""Routes: the split, per request at random; the candidate's way with the shield, stable's way as callers know it."""
+
+from collections.abc import Iterable
+
+from penstock.router.contract import HEADER_ASSIGNED, HEADER_MODEL, HEADER_REFUSED
+from penstock.router.envoy.clusters import cluster_name, is_shielded, shield_name, shielded_name
+from penstock.router.envoy.resources import Resource, extension, overwrite, seconds, typed
+from penstock.router.routing import Arm, Dialect, ModelRoute, Role
+
+ROUTES = "models"
+"""The one route configuration that all listeners share: a third watched file would cost an inotify instance each."""
+
+UNCOUNTED = "-"
+"""Name of routes whose requests are no evidence."""
+
+NEVER_REACHED = "connect-failure,refused-stream,reset-before-request"
+"""Failures after which a repetition is always safe: no model saw the request."""
+GRPC_FAILURES = "^(2|12|13|14|15)$"
+"""UNKNOWN, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS, as far as they come without an answer before them."""
+
+_HEALTH = ("/v2/health/", "/grpc.health.v1.Health/", "/inference.GRPCInferenceService/Server")
+
+
+def route_name(role: Role, slot: int) -> str:
+    """How a count says which arm and epoch a request was assigned to: `c3`, `s3`."""
+    return f"{role.value[0]}{slot}"
+
+
+def route_configuration(hosts: Iterable[Resource]) -> Resource:
+    """The route configuration; a request's virtual host is the model that its listener names, never its Host."""
+    return typed(
+        "envoy.config.route.v3.RouteConfiguration",
+        name=ROUTES,
+        vhost_header=HEADER_MODEL,
+        virtual_hosts=list(hosts),
+    )
+
+
+def virtual_host(route: ModelRoute, slot: int) -> Resource:
+    """Everything that can happen to a request for one model."""
+    return {
+        "name": route.name,
+        "domains": [route.name],
+        "include_request_attempt_count": True,
+        "request_body_buffer_limit": route.max_body,
+        "routes": [*_health(route), *_candidate(route, slot), _stable(route, slot)],
+    }
+
+
+def _health(route: ModelRoute) -> Iterable[Resource]:
+    """A load balancer's probes are no predictions: stable answers them, uncounted."""
+    for prefix in _HEALTH:
+        yield {
+            "name": UNCOUNTED,
+            "match": {"prefix": prefix},
+            "route": _action(route, cluster_name(route, route.stable)),
+        }
+
+
+def _stable(route: ModelRoute, slot: int) -> Resource:
+    return {
+        "name": route_name(Role.STABLE, slot),
+        "match": {"prefix": "/"},
+        "route": _action(route, cluster_name(route, route.stable)),
+        "request_headers_to_add": [overwrite(HEADER_ASSIGNED, route.stable.revision)],
+    }
+
+
+def _candidate(route: ModelRoute, slot: int) -> Iterable[Resource]:
+    candidate = route.candidate
+    if candidate is None or candidate.weight == 0:
+        return
+    yield {
+        "name": route_name(Role.CANDIDATE, slot),
+        "match": {"prefix": "/", "runtime_fraction": _fraction(candidate.weight)},
+        "route": _candidate_action(route, candidate),
+        "request_headers_to_add": [overwrite(HEADER_ASSIGNED, candidate.revision)],
+    }
+
+
+def _fraction(weight: int) -> Resource:
+    return {"default_value": {"numerator": weight, "denominator": "TEN_THOUSAND"}, "runtime_key": "penstock.unset"}
+
+
+def _action(route: ModelRoute, cluster: str) -> Resource:
+    """As callers know it: the whole time, and a repetition only of what never reached a model."""
+    retry: Resource = {"retry_on": NEVER_REACHED, "num_retries": 1, "retry_back_off": _BACK_OFF}
+    return {"cluster": cluster, "timeout": seconds(route.timeout), "retry_policy": retry}
+
+
+def _candidate_action(route: ModelRoute, candidate: Arm) -> Resource:
+    if not is_shielded(route):
+        return _action(route, cluster_name(route, candidate))
+    if not candidate.endpoints:
+        return _action(route, shield_name(route))
+    shield: Resource = {
+        "retry_on": NEVER_REACHED,
+        "num_retries": 1,
+        "retry_back_off": _BACK_OFF,
+        "retry_priority": _NEXT_PRIORITY,
+    }
+    if route.idempotent:
+        shield |= {
+            "retry_on": "5xx,reset,connect-failure,refused-stream,retriable-headers,retriable-status-codes",
+            "retriable_status_codes": [429] if route.dialect is Dialect.MARKED else [400, 422, 429],
+            "retriable_headers": [
+                {"name": "grpc-status", "string_match": {"safe_regex": {"regex": GRPC_FAILURES}}},
+                {"name": HEADER_REFUSED, "present_match": True},
+            ],
+            "per_try_timeout": seconds(route.try_timeout),
+        }
+    return {
+        "cluster": shielded_name(route, candidate),
+        "timeout": seconds(route.timeout),
+        "retry_policy": shield,
+    }
+
+
+_BACK_OFF: Resource = {"base_interval": seconds(2), "max_interval": seconds(10)}
+_NEXT_PRIORITY = extension(
+    "envoy.retry_priorities.previous_priorities",
+    "envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig",
+    update_frequency=1,
+)
