@@ -1,0 +1,92 @@
+"""`python -m localcluster up|down|status|env|image`: see `python -m localcluster --help`."""
+
+import argparse
+import json
+import shlex
+import signal
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from localcluster import cluster, description
+from localcluster.description import Description
+from localcluster.errors import ClusterError, RefusalError
+from localcluster.places import State, cache_root, default_state
+from localcluster.progress import Progress
+
+INTERRUPTED = 130
+FAILED = 1
+REFUSED = 2
+
+
+def main(arguments: list[str]) -> int:
+    """Runs one command and returns its exit code: 0 done, 1 failed, 2 refused, 130 interrupted."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    options = _parser().parse_args(arguments)
+    state = State((options.state or default_state(options.tier)).resolve())
+    try:
+        return _run(options, state, Progress(cache_root() / "durations.json"))
+    except RefusalError as refusal:
+        print(f"refused: {refusal}", file=sys.stderr)
+        return REFUSED
+    except ClusterError as error:
+        print(f"failed: {error}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        print("interrupted; what was started is gone again", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _run(options: argparse.Namespace, state: State, progress: Progress) -> int:
+    match options.command:
+        case "up":
+            _print_environment(cluster.up(options.tier, state, progress=progress))
+        case "down":
+            cluster.down(state, progress=progress)
+        case "env":
+            _print_environment(_standing(state))
+        case "status":
+            return _print_status(state)
+    return 0
+
+
+def _standing(state: State) -> Description:
+    standing = description.read(state)
+    if standing is None:
+        raise RefusalError(f"there is no ready cluster in {state.root}: `python -m localcluster up` makes one")
+    return standing
+
+
+def _print_status(state: State) -> int:
+    standing = description.read(state)
+    if standing is None:
+        print(json.dumps({"state": str(state.root), "up": False}))
+        return FAILED
+    ready = cluster.serves(standing, state)
+    print(json.dumps({"state": str(state.root), "up": ready, **asdict(standing)}, indent=1))
+    return 0 if ready else FAILED
+
+
+def _print_environment(standing: Description) -> None:
+    print(f"export KUBECONFIG={shlex.quote(standing.kubeconfig)}")
+    print(f'export PATH={shlex.quote(standing.commands)}:"$PATH"')
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="localcluster", description="A real Kubernetes on this machine.")
+    commands = parser.add_subparsers(required=True, dest="command")
+    for name, text in (
+        ("up", "bring a cluster up, or leave a ready one as it is"),
+        ("down", "end a cluster and remove everything of it"),
+        ("status", "describe a cluster as JSON; exit code 1 when it is not ready"),
+        ("env", "print the shell commands that point kubectl at a cluster"),
+    ):
+        command = commands.add_parser(name, help=text, description=text)
+        command.add_argument("--tier", choices=("control-plane", "node"), default="node", help="default: node")
+        command.add_argument("--state", type=Path, help="the cluster's folder; several can exist side by side")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

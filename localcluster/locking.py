@@ -1,0 +1,67 @@
+"""One command at a time on one cluster: a lock on its folder, which ends with the process that holds it."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from localcluster.progress import Progress
+
+
+@contextmanager
+def exclusive(folder: Path, *, progress: Progress) -> Iterator[None]:
+    """Makes the folder if need be and holds it; waits while another command does. The holder may remove the folder."""
+    descriptor = _held(folder, progress=progress)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a command works on the folder now."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _held(folder: Path, *, progress: Progress) -> int:
+    while True:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o755)
+        try:
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:
+            continue
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            progress.note(f"waiting for another command{_holder(descriptor)} that works on the cluster in {folder}")
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if _still_there(folder, descriptor):
+            return descriptor
+        os.close(descriptor)  # the former holder removed the folder
+
+
+def _still_there(folder: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(folder.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _holder(descriptor: int) -> str:
+    inode = f":{os.fstat(descriptor).st_ino}"
+    for text in Path("/proc/locks").read_text().splitlines():
+        fields = text.split()
+        if len(fields) > 5 and fields[1] == "FLOCK" and fields[5].endswith(inode):
+            return f" (process {fields[4]})"
+    return ""

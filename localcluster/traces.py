@@ -1,0 +1,59 @@
+"""What a node leaves on the machine once its processes are gone: a link, an nft table, a sysctl, control groups."""
+
+import os
+import time
+from pathlib import Path
+
+from localcluster import network
+from localcluster.errors import StepError
+from localcluster.locking import is_held
+from localcluster.places import State
+from localcluster.processes import marked
+
+CGROUPS = Path("/sys/fs/cgroup")
+EMPTY_WITHIN = 10.0
+
+
+def hierarchies() -> list[Path]:
+    """The root of every control group hierarchy: one on cgroup v2, one per controller on v1."""
+    if (CGROUPS / "cgroup.controllers").exists():
+        return [CGROUPS]
+    return [path for path in CGROUPS.iterdir() if path.is_dir() and not path.is_symlink()]
+
+
+def make_control_groups(name: str) -> None:
+    """An empty group of this name in every hierarchy, for the kubelet to work below."""
+    for hierarchy in hierarchies():
+        (hierarchy / name).mkdir(exist_ok=True)
+
+
+def remove(state: State) -> None:
+    """Removes the traces of the node in this state folder, whose processes are gone."""
+    for claimed in network.claimed(state):
+        for hierarchy in hierarchies():
+            _remove_group(hierarchy / claimed.name)
+        network.release(claimed)
+
+
+def sweep() -> None:
+    """Removes the traces of nodes whose processes were killed and whose folder no command works on."""
+    for state in network.owners():
+        if not is_held(state.root) and not marked(state.root):
+            remove(state)
+
+
+def _remove_group(group: Path) -> None:
+    if not group.is_dir():
+        return
+    deadline = time.monotonic() + EMPTY_WITHIN
+    for folder, _, _ in os.walk(group, topdown=False):
+        while True:
+            try:
+                os.rmdir(folder)
+                break
+            except FileNotFoundError:
+                break
+            except OSError as busy:  # the kernel takes a moment to let go of the last process
+                if time.monotonic() > deadline:
+                    raise StepError(f"the control group {folder} is not empty: {busy}") from busy
+                time.sleep(0.02)
