@@ -8,7 +8,8 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from localcluster import cluster, description
+from localcluster import building, cluster, description, images
+from localcluster.building import Request
 from localcluster.description import Description
 from localcluster.errors import ClusterError, RefusalError
 from localcluster.places import State, cache_root, default_state
@@ -46,9 +47,20 @@ def _run(options: argparse.Namespace, state: State, progress: Progress) -> int:
             cluster.down(state, progress=progress)
         case "env":
             _print_environment(_standing(state))
+        case "image-build":
+            print(building.build(_request(options), state=state.root, progress=progress))
+        case "image-load":
+            for archive in options.archives:
+                with progress.step(f"load {archive.name}", usually=5):
+                    images.import_archive(archive.resolve(), state=state)
         case "status":
             return _print_status(state)
     return 0
+
+
+def _request(options: argparse.Namespace) -> Request:
+    file = options.file or options.context / "Dockerfile"
+    return Request(options.tag, options.target, file.resolve(), options.context.resolve())
 
 
 def _standing(state: State) -> Description:
@@ -83,9 +95,28 @@ def _parser() -> argparse.ArgumentParser:
         ("env", "print the shell commands that point kubectl at a cluster"),
     ):
         command = commands.add_parser(name, help=text, description=text)
-        command.add_argument("--tier", choices=("control-plane", "node"), default="node", help="default: node")
-        command.add_argument("--state", type=Path, help="the cluster's folder; several can exist side by side")
+        _add_place(command)
+    image = commands.add_parser("image", help="build an image without a registry, or load one into a node")
+    actions = image.add_subparsers(required=True)
+    text = "build an image into an archive, whose path is printed; one of the same inputs is not built again"
+    build = actions.add_parser("build", help=text, description=text)
+    build.add_argument("--tag", required=True, help="the image's full name, as docker.io/penstock/serving:dev")
+    build.add_argument("--target", required=True, help="the Dockerfile's target")
+    build.add_argument("--file", type=Path, help="default: Dockerfile in the context")
+    build.add_argument("context", type=Path, nargs="?", default=Path(), help="default: the current folder")
+    build.set_defaults(command="image-build")
+    text = "load image archives into the running node"
+    load = actions.add_parser("load", help=text, description=text)
+    load.add_argument("archives", type=Path, nargs="+")
+    load.set_defaults(command="image-load")
+    for command in (build, load):
+        _add_place(command)
     return parser
+
+
+def _add_place(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--tier", choices=("control-plane", "node"), default="node", help="default: node")
+    command.add_argument("--state", type=Path, help="the cluster's folder; several can exist side by side")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from localcluster.binaries import Binaries
@@ -140,7 +141,8 @@ class Components:
             "imageGCHighThresholdPercent": 100,
             "failCgroupV1": False,
             "failSwapOn": False,
-            "localStorageCapacityIsolation": False,
+            # The kubelet measures its disk only on these; elsewhere it would not start.
+            "localStorageCapacityIsolation": filesystem_of(self.state.root) in {"ext4", "xfs"},
             "oomScoreAdj": 0,
             "resolvConf": resolv,
             "serializeImagePulls": False,
@@ -159,6 +161,15 @@ class Components:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
         return str(path)
+
+
+def filesystem_of(folder: Path) -> str:
+    """The type of the file system that holds a folder, as /proc/self/mountinfo names it."""
+    mounts = {}
+    for text in Path("/proc/self/mountinfo").read_text().splitlines():
+        before, _, after = text.partition(" - ")
+        mounts[Path(before.split()[4])] = after.split()[0]
+    return next((mounts[parent] for parent in (folder, *folder.parents) if parent in mounts), "")
 
 
 def _cni(network: Network) -> dict[str, Any]:

@@ -72,8 +72,8 @@ class Network:
         """Commands on this machine that join it to the network namespace of process {pid}."""
         ip, nft = path_of("ip"), path_of("nft")
         rules = (
-            f"table ip {self.name} {{ chain postrouting {{ type nat hook postrouting priority srcnat; "
-            f'ip saddr {{ {self.link}, {self.pods} }} oifname != "{self.name}" masquerade; }} }}'
+            f"table ip {self.name} {{\n chain postrouting {{\n  type nat hook postrouting priority srcnat\n"
+            f'  ip saddr {{ {self.link}, {self.pods} }} oifname != "{self.name}" masquerade\n }}\n}}'
         )
         return (
             (ip, "link", "add", self.name, "type", "veth", "peer", "name", "eth0", "netns", "{pid}"),
