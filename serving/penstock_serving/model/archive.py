@@ -73,12 +73,12 @@ class _Writer:
 
     def __init__(self, target: Path, limits: Limits) -> None:
         self._target, self._limits = target, limits
-        self._files = 0
+        self.files = 0
         self._bytes = 0
 
     def write(self, path: str, source: Readable) -> None:
-        self._files += 1
-        if self._files > self._limits.max_files:
+        self.files += 1
+        if self.files > self._limits.max_files:
             raise self._limits.refuse_files()
         full = self._target / safe_path(path)
         try:
@@ -118,6 +118,8 @@ def extract(archive: Path, name: str, target: Path, limits: Limits) -> None:
                 _untar(stream, writer, limits)
     except (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise _refuse(f"the archive is damaged or of an unknown kind ({type(error).__name__})") from error
+    if not writer.files:
+        raise _refuse("the archive holds no files")
 
 
 def _untar(stream: Readable, writer: _Writer, limits: Limits) -> None:

@@ -16,7 +16,7 @@ from penstock_serving.model.sources.local import fetch_local
 from penstock_serving.model.sources.staging import Staging
 from penstock_serving.model.sources.web import WebAccess, fetch_web, shown_url
 
-PAUSES_SECONDS = (0.5, 1.0, 2.0, 4.0)
+PAUSES_SECONDS = (0.5, 1.0, 2.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,10 @@ def _attempt(wanted: Wanted, target: Path) -> Path:
 def _obtain(wanted: Wanted, staging: Staging) -> None:
     parts = urllib.parse.urlsplit(wanted.uri)
     shown = shown_url(wanted.uri)
+    if "@" in parts.netloc:
+        raise BadModelError(
+            contract.REASON_MISCONFIGURED, f"the model URI {shown} holds credentials; put them into spec.model.access"
+        )
     match parts.scheme:
         case "" | "file" if parts.path.startswith("/") and parts.netloc in {"", "localhost"}:
             fetch_local(Path(urllib.parse.unquote(parts.path)), shown, staging)

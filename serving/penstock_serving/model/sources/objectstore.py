@@ -1,8 +1,10 @@
 """Models in an S3-compatible object store: one archive, or every object under a prefix.
 
-Credentials, region and endpoint come from the usual `AWS_*` variables of the environment.
+Credentials, region and endpoint come from the usual `AWS_*` variables of the environment; a store without TLS is asked
+only with `AWS_ALLOW_HTTP=true`.
 """
 
+import os
 import urllib.parse
 from collections.abc import Iterator
 from datetime import timedelta
@@ -48,7 +50,11 @@ def fetch_objects(url: str, ca_file: str, staging: Staging) -> None:
 
 
 def _store(bucket: str, prefix: str, ca_file: str) -> S3Store:
-    options: dict[str, Any] = {"connect_timeout": timedelta(seconds=10), "timeout": timedelta(seconds=60)}
+    options: dict[str, Any] = {
+        "connect_timeout": timedelta(seconds=10),
+        "timeout": timedelta(seconds=60),
+        "allow_http": os.environ.get("AWS_ALLOW_HTTP", "").lower() == "true",
+    }
     if ca_file:
         options["root_certificate"] = Path(ca_file).read_bytes()
     return S3Store(

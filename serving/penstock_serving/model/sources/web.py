@@ -174,6 +174,7 @@ def _strong_validator(headers: Message) -> str:
 def _failure(url: str, error: OSError | http.client.HTTPException) -> ModelError:
     where = shown_url(url)
     if isinstance(error, urllib.error.HTTPError):
+        error.close()
         if error.code in _TRANSIENT or error.code == 416:
             return RetryableModelError(contract.REASON_UNREACHABLE, f"{where} answered {error.code}")
         if error.code in {401, 403}:
