@@ -9,6 +9,8 @@ from penstock.judge.change.shape import SETTLING, Shape, Shapes
 from penstock.judge.change.side import Side
 
 LEAST_NOISE = 1e-9
+REVISIONS = 32
+"""A provisional diagnosis is fitted anew whenever the time since its onset has grown by one part in this many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,7 @@ class Diagnosis:
     side: Side
     alarmed_at: int
     settles_at: int
+    revised_at: int
     onset: int
     shape: Shape
     lead: float
@@ -36,19 +39,23 @@ def opened(stream: str, side: Side, seen: tuple[History, Reference], time: int, 
     onset = time - round(shapes.earliest_age) * step
     settles_at = onset + SETTLING * (time - onset)
     return Diagnosis(
-        stream, side, time, settles_at, time - round(shapes.age) * step, shapes.shape, shapes.lead, settled=False
+        stream, side, time, settles_at, time, time - round(shapes.age) * step, shapes.shape, shapes.lead, settled=False
     )
 
 
 def revised(current: Diagnosis, seen: tuple[History, Reference], time: int, step: int) -> Diagnosis:
     """A provisional diagnosis one step later."""
+    settled = time >= current.settles_at
+    if not settled and (time - current.revised_at) * REVISIONS < time - current.onset:
+        return current
     shapes = _shapes(current.side, seen)
     return replace(
         current,
+        revised_at=time,
         onset=time - round(shapes.age) * step,
         shape=shapes.shape,
         lead=shapes.lead,
-        settled=time >= current.settles_at,
+        settled=settled,
     )
 
 
