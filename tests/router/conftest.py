@@ -65,5 +65,6 @@ def pair(thread: ServerThread, request: pytest.FixtureRequest) -> Iterator[Calla
 
     yield make
     for one in made:
-        one.router.table.remove(one.name)
+        one.router.table.models.pop(one.name, None)
+        one.router.table.write()
         one.close()

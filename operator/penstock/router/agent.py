@@ -21,7 +21,7 @@ from penstock.router.plan import EMPTY, RouterState, advance, settle
 from penstock.router.routing import ModelRoute, RoutingTable
 from penstock.router.settings import Settings
 from penstock.router.sources import Source
-from penstock.router.wire import read_table
+from penstock.router.wire import TableReader
 
 _HOUSEKEEPING_SECONDS = 1.0
 _ENVOY_WAIT_SECONDS = 0.1
@@ -92,9 +92,10 @@ class Agent:
         return remembered if remembered.before else None
 
     async def _follow(self) -> None:
+        reader = TableReader()
         async for text in self._source.tables():
             try:
-                self._table = read_table(text)
+                self._table = reader.read(text)
                 self.table_problem = "; ".join(self._table.unnamed) or None
             except BadInputError as error:
                 self.table_problem = str(error)

@@ -19,7 +19,7 @@ from penstock.router.journal import replace_file
 
 CONFIRM_SECONDS = 5.0
 """How long Envoy may take to apply a file before it counts as refused."""
-_LOOK_EVERY = 0.005
+_FIRST_LOOK, _LONGEST_LOOK = 0.003, 0.025
 
 _STATS = {
     Kind.CLUSTERS: "cluster_manager.cds",
@@ -78,13 +78,16 @@ class Installer:
         if await self._applied(kind, wanted):
             self._accepted[kind] = wanted
             return {}
+        if len(changed) == 1:
+            await self._applied(kind, had)
+            return {changed[0]: _refusal(kind)}
         refused: dict[str, str] = {}
         for name in sorted(changed, key=lambda name: (name not in first, name)):
             one = _with(self._accepted[kind], name, wanted.get(name))
             if await self._applied(kind, one):
                 self._accepted[kind] = one
             else:
-                refused[name] = f"Envoy refuses its {kind.name.lower()}: see Envoy's log, and Penstock's issue tracker"
+                refused[name] = _refusal(kind)
         await self._applied(kind, self._accepted[kind])
         return refused
 
@@ -100,6 +103,7 @@ class Installer:
         """Whether Envoy gets to this version before it has refused more files than so many, or takes too long."""
         loop = asyncio.get_running_loop()
         until = loop.time() + CONFIRM_SECONDS
+        wait = _FIRST_LOOK
         while loop.time() < until:
             stats = await self._stats(kind)
             if stats.get(f"{_STATS[kind]}.version_text") == version and stats.get(_WARMING.get(kind, ""), "0") == "0":
@@ -107,7 +111,8 @@ class Installer:
             refused = int(stats.get(f"{_STATS[kind]}.update_rejected", "0"))
             if refused > (0 if rejections is None else rejections):
                 return False
-            await asyncio.sleep(_LOOK_EVERY)
+            await asyncio.sleep(wait)
+            wait = min(1.5 * wait, _LONGEST_LOOK)
         return False
 
     def _write(self, kind: Kind, parts: Parts) -> str:
@@ -122,6 +127,11 @@ class Installer:
         text = await self._admin.get(f"/stats?filter={quote(f'^({names})')}")
         pairs = (line.partition(": ") for line in text.splitlines())
         return {name: value.strip('"') for name, _, value in pairs}
+
+
+def _refusal(kind: Kind) -> str:
+    hint = "is another process on its port? " if kind is Kind.LISTENERS else ""
+    return f"Envoy refuses its {kind.name.lower()}: {hint}Envoy's own log says why; it is offered again by and by"
 
 
 def _held_back(wanted: Parts, had: Parts, refused: Mapping[str, str]) -> Parts:

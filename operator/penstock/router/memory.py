@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from penstock.router.routing import Dialect, Threshold
 from penstock.router.wire import read_model, write_model
 
 FILE = "state.json"
+_REMEMBERED = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +38,7 @@ class Remembered:
 
 def save(folder: Path, remembered: Remembered) -> None:
     """Write the state in one step."""
-    before = {name: None if had is None else _in_force_json(had) for name, had in remembered.before.items()}
-    text = json.dumps(_state_json(remembered.state) | {"before": before}, separators=(",", ":"))
-    replace_file(folder / FILE, text)
+    replace_file(folder / FILE, _text(remembered))
 
 
 def load(folder: Path) -> Remembered | None:
@@ -73,18 +73,45 @@ def _state(raw: Any) -> RouterState:
     )
 
 
-def _state_json(state: RouterState) -> dict[str, object]:
-    return {
-        "models": {name: _in_force_json(model) for name, model in state.models.items()},
-        "leaving": [{"route": write_model(it.route), "slot": it.slot, "until": it.until} for it in state.leaving],
-        "slots": {name: [_slot_json(slot) for slot in slots] for name, slots in state.slots.items()},
-        "scopes": {name: [_scope_json(scope) for scope in scopes] for name, scopes in state.scopes.items()},
-        "nextGeneration": state.next_generation,
+def _text(remembered: Remembered) -> str:
+    """JSON, joined from texts that are remembered by model: a change of one must not cost all."""
+    state = remembered.state
+    members = {
+        "models": _object({name: _in_force_text(model) for name, model in state.models.items()}),
+        "before": _object({n: "null" if it is None else _in_force_text(it) for n, it in remembered.before.items()}),
+        "leaving": _json([_leaving_json(it) for it in state.leaving]),
+        "slots": _object({name: _slots_text(slots) for name, slots in state.slots.items()}),
+        "scopes": _object({name: _scopes_text(scopes) for name, scopes in state.scopes.items()}),
+        "nextGeneration": _json(state.next_generation),
     }
+    return _object(members)
 
 
-def _in_force_json(model: InForce) -> dict[str, object]:
-    return {"route": write_model(model.route), "slot": model.slot, "scope": _scope_json(model.scope)}
+def _object(members: Mapping[str, str]) -> str:
+    return "{" + ",".join(f"{_json(name)}:{text}" for name, text in members.items()) + "}"
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+@lru_cache(_REMEMBERED)
+def _in_force_text(model: InForce) -> str:
+    return _json({"route": write_model(model.route), "slot": model.slot, "scope": _scope_json(model.scope)})
+
+
+@lru_cache(_REMEMBERED)
+def _slots_text(slots: tuple[Slot, ...]) -> str:
+    return _json([_slot_json(slot) for slot in slots])
+
+
+@lru_cache(_REMEMBERED)
+def _scopes_text(scopes: tuple[Scope, ...]) -> str:
+    return _json([_scope_json(scope) for scope in scopes])
+
+
+def _leaving_json(leaving: Leaving) -> dict[str, object]:
+    return {"route": write_model(leaving.route), "slot": leaving.slot, "until": leaving.until}
 
 
 def _in_force(raw: Any) -> InForce:

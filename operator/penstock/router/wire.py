@@ -30,29 +30,48 @@ _MAX_THRESHOLDS = 8
 Choice = TypeVar("Choice", bound=StrEnum)
 
 
-def read_table(text: str) -> RoutingTable:
-    """Read `{"models": […]}`. Raises BadInputError when the whole cannot be read; a bad part is named in `refused`."""
-    try:
-        root = Value(json.loads(text), "")
-    except ValueError as error:
-        raise BadInputError("routing table", f"is no JSON: {error}") from None
-    root.only("models")
-    models: dict[str, ModelRoute] = {}
-    refused: dict[str, str] = {}
-    unnamed: list[str] = []
-    for part in root.field("models").items():
-        name = part.raw.get("name") if isinstance(part.raw, Mapping) else None
-        if not isinstance(name, str) or re.fullmatch(_LABEL, name) is None:
-            unnamed.append(f"{part.where}.name: must be {_NAME[1]}")
-        elif name in models or name in refused:
-            refused[name] = f"{part.where}.name: {name} is there twice; keep one"
-            models.pop(name, None)
-        else:
-            try:
-                models[name] = read_model(part)
-            except BadInputError as error:
-                refused[name] = str(error)
-    return RoutingTable(models=models, refused=refused, unnamed=tuple(unnamed))
+class TableReader:
+    """Reads tables one after the other; a part that did not change is not read again."""
+
+    def __init__(self) -> None:
+        self._parts: dict[str, tuple[object, ModelRoute | BadInputError]] = {}
+
+    def read(self, text: str) -> RoutingTable:
+        """Read `{"models": […]}`. Raises BadInputError when the whole cannot be read; a bad part is named in
+        `refused`."""
+        try:
+            root = Value(json.loads(text), "")
+        except ValueError as error:
+            raise BadInputError("routing table", f"is no JSON: {error}") from None
+        root.only("models")
+        parts: dict[str, tuple[object, ModelRoute | BadInputError]] = {}
+        twice: set[str] = set()
+        unnamed: list[str] = []
+        for part in root.field("models").items():
+            name = part.raw.get("name") if isinstance(part.raw, Mapping) else None
+            if not isinstance(name, str) or re.fullmatch(_LABEL, name) is None:
+                unnamed.append(f"{part.where}.name: must be {_NAME[1]}")
+            elif name in parts:
+                twice.add(name)
+            else:
+                parts[name] = (part.raw, self._read(name, Value(part.raw, f"model {name}")))
+        self._parts = parts
+        results = {name: result for name, (_, result) in parts.items() if name not in twice}
+        refused = {name: f"model {name}: is there twice; keep one" for name in twice}
+        return RoutingTable(
+            models={name: result for name, result in results.items() if isinstance(result, ModelRoute)},
+            refused=refused | {name: str(it) for name, it in results.items() if isinstance(it, BadInputError)},
+            unnamed=tuple(unnamed),
+        )
+
+    def _read(self, name: str, value: Value) -> ModelRoute | BadInputError:
+        raw, before = self._parts.get(name, (None, None))
+        if before is not None and raw == value.raw:
+            return before
+        try:
+            return read_model(value)
+        except BadInputError as error:
+            return error
 
 
 def read_model(value: Value) -> ModelRoute:

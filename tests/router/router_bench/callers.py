@@ -71,8 +71,12 @@ class Load:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop.set()
+        self.stop()
         self._thread.join(60)
+
+    def stop(self) -> None:
+        """Send nothing more; what is in flight goes on."""
+        self._stop.set()
 
     async def _run(self) -> None:
         await asyncio.gather(*(self._one(index) for index in range(self._callers)))

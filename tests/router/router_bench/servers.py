@@ -73,7 +73,7 @@ class ModelServer:
         self.seen: Counter[str] = Counter()
         """Requests by the revision that they were assigned to."""
         self.in_flight = 0
-        self._connections: set[asyncio.StreamWriter] = set()
+        self._connections: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}
         self._server = thread.call(self._start(0))
         self.port: int = self._server.sockets[0].getsockname()[1]
 
@@ -100,18 +100,21 @@ class ModelServer:
 
     async def _die(self) -> None:
         self._server.close()
-        for writer in list(self._connections):
+        for writer, task in list(self._connections.items()):
             writer.transport.abort()
+            task.cancel()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._connections.add(writer)
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections[writer] = task
         try:
             while await self._answer(reader, writer):
                 pass
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            return
         finally:
-            self._connections.discard(writer)
+            del self._connections[writer]
             writer.close()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:

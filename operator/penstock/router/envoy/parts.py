@@ -1,16 +1,23 @@
-"""All of Envoy's configuration, kept apart by model, so that one model's part can be left as it was."""
+"""All of Envoy's configuration, kept apart by model, so that one model's part can be left as it was.
 
+A part is rendered once and remembered as text: with hundreds of models a change of one must not cost the others'
+rendering, for it may be a rollback.
+"""
+
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 
 from penstock.router.envoy.bootstrap import FILES
 from penstock.router.envoy.clusters import clusters
 from penstock.router.envoy.listeners import model_listener, ready_listener
-from penstock.router.envoy.resources import Resource, document
-from penstock.router.envoy.routes import route_configuration, virtual_host
-from penstock.router.plan import RouterState
+from penstock.router.envoy.resources import json_text
+from penstock.router.envoy.routes import around_hosts, virtual_host
+from penstock.router.plan import InForce, RouterState
+from penstock.router.routing import ModelRoute
 
 
 class Kind(StrEnum):
@@ -24,8 +31,11 @@ class Kind(StrEnum):
 OURS = ""
 """Under this name are the parts that belong to no model."""
 
-Part = tuple[Resource, ...]
+Part = str
+"""Resources of one model as JSON, parted by commas."""
 Parts = Mapping[str, Part]
+
+_REMEMBERED = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,26 +48,45 @@ class Ports:
 
 def cluster_parts(state: RouterState) -> Parts:
     """Each model's clusters; those of routes that are leaving too, so that nothing in flight loses its way."""
-    parts: dict[str, dict[object, Resource]] = {}
+    parts: dict[str, dict[str, str]] = {}
     for route in (*(item.route for item in state.leaving), *(model.route for model in state.models.values())):
-        parts.setdefault(route.name, {}).update({cluster["name"]: cluster for cluster in clusters(route)})
-    return {name: tuple(own.values()) for name, own in parts.items()}
+        parts.setdefault(route.name, {}).update(_clusters(route))
+    return {name: ",".join(own.values()) for name, own in parts.items()}
 
 
 def route_parts(state: RouterState) -> Parts:
     """Each model's virtual host; of a removed model, too, while connections to its listener wind down."""
-    leaving = {item.route.name: (virtual_host(item.route, item.slot),) for item in state.leaving}
-    return leaving | {name: (virtual_host(model.route, model.slot),) for name, model in state.models.items()}
+    leaving = {item.route.name: _host(item.route, item.slot) for item in state.leaving}
+    return leaving | {name: _host(model.route, model.slot) for name, model in state.models.items()}
 
 
 def listener_parts(state: RouterState, ports: Ports, folder: Path) -> Parts:
     """Each model's listener, and the one that says readiness."""
     routes_file = folder / FILES[Kind.ROUTES]
-    models = {name: (model_listener(model, ports.bind, routes_file),) for name, model in state.models.items()}
-    return {OURS: (ready_listener(ports.bind, ports.ready),), **models}
+    models = {name: _listener(model, ports.bind, routes_file) for name, model in state.models.items()}
+    return {OURS: json_text(ready_listener(ports.bind, ports.ready)), **models}
 
 
 def compose(kind: Kind, parts: Parts) -> tuple[str, str]:
-    """A file's text and its version."""
-    resources = [resource for name in sorted(parts) for resource in parts[name]]
-    return document([route_configuration(resources)] if kind is Kind.ROUTES else resources)
+    """A file's text and its version, which is the content's own digest: equal content is equal version."""
+    body = ",".join(parts[name] for name in sorted(parts))
+    if kind is Kind.ROUTES:
+        before, after = around_hosts()
+        body = f"{before}{body}{after}"
+    version = hashlib.sha256(body.encode()).hexdigest()[:16]
+    return f'{{"version_info":"{version}","resources":[{body}]}}', version
+
+
+@lru_cache(_REMEMBERED)
+def _clusters(route: ModelRoute) -> Mapping[str, str]:
+    return {str(cluster["name"]): json_text(cluster) for cluster in clusters(route)}
+
+
+@lru_cache(_REMEMBERED)
+def _host(route: ModelRoute, slot: int) -> str:
+    return json_text(virtual_host(route, slot))
+
+
+@lru_cache(_REMEMBERED)
+def _listener(model: InForce, bind: str, routes_file: Path) -> str:
+    return json_text(model_listener(model, bind, routes_file))

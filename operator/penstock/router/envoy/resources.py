@@ -1,8 +1,6 @@
-"""Building blocks of Envoy's configuration: typed extensions, durations, addresses, and the document of one file."""
+"""Building blocks of Envoy's configuration: typed extensions, durations, addresses, files."""
 
-import hashlib
 import json
-from collections.abc import Iterable
 from pathlib import Path
 
 Resource = dict[str, object]
@@ -43,8 +41,6 @@ def file_source(path: Path) -> Resource:
     return {"path_config_source": {"path": str(path)}, "resource_api_version": "V3"}
 
 
-def document(resources: Iterable[Resource]) -> tuple[str, str]:
-    """A discovery file and its version, which is the content's own digest: equal content is equal version."""
-    body = json.dumps(list(resources), sort_keys=True, separators=(",", ":"))
-    version = hashlib.sha256(body.encode()).hexdigest()[:16]
-    return f'{{"version_info":"{version}","resources":{body}}}', version
+def json_text(resource: Resource) -> str:
+    """A resource as compact JSON, always the same for the same content."""
+    return json.dumps(resource, sort_keys=True, separators=(",", ":"))

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from penstock.router.contract import HEADER_ASSIGNED, HEADER_MODEL, HEADER_REFUSED
 from penstock.router.envoy.clusters import cluster_name, is_shielded, shield_name, shielded_name
-from penstock.router.envoy.resources import Resource, extension, overwrite, seconds, typed
+from penstock.router.envoy.resources import Resource, extension, json_text, overwrite, seconds, typed
 from penstock.router.routing import Arm, Dialect, ModelRoute, Role
 
 ROUTES = "models"
@@ -18,7 +18,7 @@ NEVER_REACHED = "connect-failure,refused-stream,reset-before-request"
 GRPC_FAILURES = "^(2|12|13|14|15)$"
 """UNKNOWN, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS, as far as they come without an answer before them."""
 
-_HEALTH = ("/v2/health/", "/grpc.health.v1.Health/", "/inference.GRPCInferenceService/Server")
+_HEALTH = r"/(v2/health|grpc\.health\.v1\.Health)/.*|/inference\.GRPCInferenceService/Server(Live|Ready)"
 
 
 def route_name(role: Role, slot: int) -> str:
@@ -26,14 +26,11 @@ def route_name(role: Role, slot: int) -> str:
     return f"{role.value[0]}{slot}"
 
 
-def route_configuration(hosts: Iterable[Resource]) -> Resource:
-    """The route configuration; a request's virtual host is the model that its listener names, never its Host."""
-    return typed(
-        "envoy.config.route.v3.RouteConfiguration",
-        name=ROUTES,
-        vhost_header=HEADER_MODEL,
-        virtual_hosts=list(hosts),
-    )
+def around_hosts() -> tuple[str, str]:
+    """The JSON of the route configuration before and after its virtual hosts. A request's virtual host is the model
+    that its listener names, never its Host."""
+    head = typed("envoy.config.route.v3.RouteConfiguration", name=ROUTES, vhost_header=HEADER_MODEL)
+    return f'{json_text(head)[:-1]},"virtual_hosts":[', "]}"
 
 
 def virtual_host(route: ModelRoute, slot: int) -> Resource:
@@ -43,18 +40,17 @@ def virtual_host(route: ModelRoute, slot: int) -> Resource:
         "domains": [route.name],
         "include_request_attempt_count": True,
         "request_body_buffer_limit": route.max_body,
-        "routes": [*_health(route), *_candidate(route, slot), _stable(route, slot)],
+        "routes": [_health(route), *_candidate(route, slot), _stable(route, slot)],
     }
 
 
-def _health(route: ModelRoute) -> Iterable[Resource]:
+def _health(route: ModelRoute) -> Resource:
     """A load balancer's probes are no predictions: stable answers them, uncounted."""
-    for prefix in _HEALTH:
-        yield {
-            "name": UNCOUNTED,
-            "match": {"prefix": prefix},
-            "route": _action(route, cluster_name(route, route.stable)),
-        }
+    return {
+        "name": UNCOUNTED,
+        "match": {"safe_regex": {"regex": _HEALTH}},
+        "route": _action(route, cluster_name(route, route.stable)),
+    }
 
 
 def _stable(route: ModelRoute, slot: int) -> Resource:

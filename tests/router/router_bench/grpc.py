@@ -1,0 +1,112 @@
+"""gRPC without a gRPC library: HTTP/2 in clear text, a server that ends calls with a status a test chooses, a caller."""
+
+import asyncio
+from dataclasses import dataclass
+
+import h2.config
+import h2.connection
+import h2.events
+
+from router_bench.servers import ServerThread
+
+PATH = "/inference.GRPCInferenceService/ModelInfer"
+_MESSAGE = b"\0\0\0\0\x02ok"
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a call ends: with this status, before any answer (trailers only) or after a message."""
+
+    status: int
+    trailers_only: bool = True
+
+
+class GrpcServer:
+    """One pod that speaks gRPC."""
+
+    def __init__(self, thread: ServerThread, revision: str, ending: Ending) -> None:
+        self.revision = revision
+        self.ending = ending
+        self.total = 0
+        self._server = thread.call(asyncio.start_server(self._connected, "127.0.0.1", 0))
+        self._thread = thread
+        self.port: int = self._server.sockets[0].getsockname()[1]
+
+    @property
+    def endpoint(self) -> str:
+        """As the routing table names it."""
+        return f"127.0.0.1:{self.port}"
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._thread.loop.call_soon_threadsafe(self._server.close)
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
+        connection.initiate_connection()
+        writer.write(connection.data_to_send())
+        try:
+            while data := await reader.read(2**16):
+                for event in connection.receive_data(data):
+                    if isinstance(event, h2.events.StreamEnded):
+                        self._answer(connection, event.stream_id)
+                writer.write(connection.data_to_send())
+                await writer.drain()
+        except OSError:
+            return
+        finally:
+            writer.close()
+
+    def _answer(self, connection: h2.connection.H2Connection, stream: int) -> None:
+        self.total += 1
+        head = [(":status", "200"), ("content-type", "application/grpc"), ("x-revision", self.revision)]
+        status = [("grpc-status", str(self.ending.status))]
+        if self.ending.trailers_only and self.ending.status:
+            connection.send_headers(stream, head + status, end_stream=True)
+        else:
+            connection.send_headers(stream, head)
+            connection.send_data(stream, _MESSAGE)
+            connection.send_headers(stream, status, end_stream=True)
+
+
+async def _call(port: int, count: int) -> list[int]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
+    connection.initiate_connection()
+    statuses: list[int] = []
+    for _ in range(count):
+        stream = connection.get_next_available_stream_id()
+        connection.send_headers(stream, [
+            (":method", "POST"), (":path", PATH), (":scheme", "http"), (":authority", "any"),
+            ("content-type", "application/grpc"), ("te", "trailers"),
+        ])  # fmt: skip
+        connection.send_data(stream, _MESSAGE, end_stream=True)
+        statuses.append(await _ending(connection, reader, writer))
+    writer.close()
+    return statuses
+
+
+async def _ending(
+    connection: h2.connection.H2Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> int:
+    status = -1
+    while True:
+        writer.write(connection.data_to_send())
+        for event in connection.receive_data(await reader.read(2**16)):
+            if isinstance(event, h2.events.ResponseReceived | h2.events.TrailersReceived):
+                headers = {bytes(name).decode(): bytes(value).decode() for name, value in _raw(event)}
+                status = int(headers.get("grpc-status", status))
+            if isinstance(event, h2.events.StreamEnded | h2.events.StreamReset):
+                return status
+
+
+def _raw(event: h2.events.ResponseReceived | h2.events.TrailersReceived) -> list[tuple[bytes, bytes]]:
+    return [
+        (name if isinstance(name, bytes) else name.encode(), value if isinstance(value, bytes) else value.encode())
+        for name, value in event.headers or []
+    ]
+
+
+def call(port: int, count: int) -> list[int]:
+    """The gRPC status of each of so many calls, one after the other; -1 where there was none."""
+    return asyncio.run(_call(port, count))
