@@ -33,6 +33,7 @@ PROGRAMS = (
     "machine",
     "pki",
 )
+STAMPED = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
 BUILD_MEMORY = 3 * 2**30
 BUILD_DISK = 6 * 2**30
 
@@ -71,7 +72,7 @@ def ensure(*, cache: Path, state: Path, progress: Progress) -> Binaries:
     version = kubernetes_version()
     sources = sorted(path for path in SOURCES.rglob("*") if path.suffix in {".go", ".mod", ".sum"})
     contents = [part for path in sources for part in (str(path.relative_to(SOURCES)).encode(), path.read_bytes())]
-    folder = cache / "binaries" / f"kubernetes-{version}-{platform.machine()}-{digest_of(*contents)}"
+    folder = cache / "binaries" / f"kubernetes-{version}-{platform.machine()}-{digest_of(_link_flags(version).encode(), *contents)}"
     if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
         with only_one(folder.parent / ".lock", progress=progress, doing="the binaries"):
@@ -145,8 +146,8 @@ def _build(folder: Path, version: str, *, cache: Path, state: Path, progress: Pr
 def _link_flags(version: str) -> str:
     major, minor, _ = version.removeprefix("v").split(".", 2)
     stamp = {"gitVersion": version, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
-    variables = " ".join(f"-X k8s.io/component-base/version.{name}={value}" for name, value in stamp.items())
-    return f"-s -w {variables}"
+    variables = [f"-X {package}.{name}={value}" for package in STAMPED for name, value in stamp.items()]
+    return " ".join(["-s", "-w", *variables])
 
 
 def _refuse_without_room(folder: Path) -> None:

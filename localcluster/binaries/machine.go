@@ -48,6 +48,9 @@ func runMachine(arguments []string) error {
 	if len(arguments) == 0 {
 		return fmt.Errorf("usage: machine CONFIG.json")
 	}
+	if err := os.Chdir("/"); err != nil { // the folder it was started in may be removed
+		return err
+	}
 	content, err := os.ReadFile(arguments[0])
 	if err != nil {
 		return err
