@@ -15,6 +15,7 @@ projection of an expected alternative on the line: Turner, Ly and Grünwald 2024
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from math import log1p
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +40,16 @@ HARM = (1.6, 3.0, 8.0, 60.0, 1500.0)
 
 HARM_PRIOR = (0.2, 0.2, 0.2, 0.2, 0.2)
 
-HEALTH = (0.5, 1.0, 1.15)
+HEALTH = (0.5, 1.0)
 """Candidate's rate over stable's, for the alternatives of promotion."""
 
-HEALTH_PRIOR = (0.2, 0.6, 0.2)
+HEALTH_PRIOR = (0.3, 0.7)
 
-GRAIN = 24
+GRAIN = 8
 """Buckets per factor e in which a base rate, and the odds of a share, are rounded so that bets can be remembered."""
+
+STAKED = 0.9
+"""Most of the capital that a hedge may lose on one request."""
 
 _LOWEST, _HIGHEST = 1e-7, 0.98
 
@@ -60,35 +64,42 @@ def health_bets(line: Line, base: float, share: float) -> tuple[Bet, ...]:
     return _health_bets(line, _bucket(base), _bucket(share / (1.0 - share)))
 
 
-def log_factor(bet: Bet, slope: float, candidate: int, stable: int, candidate_events: int, stable_events: int) -> float:
-    """log of the factor of one stratum; 0 where an arm is empty."""
-    if candidate == 0 or stable == 0:
-        return 0.0
-    stake, t, u = bet.stake, bet.stable_point, bet.candidate_point
-    hedge = -slope * candidate * stake / stable
-    worst = -0.9 / (1.0 - t) if hedge < 0.0 else 0.9 / t
-    if abs(hedge) > abs(worst):
-        stake *= worst / hedge
-        hedge = worst
-    return (
-        stable_events * math.log1p(hedge * (1.0 - t))
-        + (stable - stable_events) * math.log1p(-hedge * t)
-        + candidate_events * math.log1p(stake * (1.0 - u))
-        + (candidate - candidate_events) * math.log1p(-stake * u)
-    )
+def log_factors(bets: tuple[Bet, ...], slope: float, cell: tuple[int, int, int, int]) -> list[float]:
+    """log of each bet's factor for one stratum.
+
+    `cell`: requests of candidate and stable, both at least 1, then events of candidate and stable.
+    """
+    candidate, stable, candidate_events, stable_events = cell
+    candidate_good, stable_good = candidate - candidate_events, stable - stable_events
+    hedging = -slope * candidate / stable
+    logs = []
+    for bet in bets:
+        stake, t, u = bet.stake, bet.stable_point, bet.candidate_point
+        hedge = hedging * stake
+        worst = -STAKED / (1.0 - t) if hedge < 0.0 else STAKED / t
+        if hedge / worst > 1.0:
+            stake *= worst / hedge
+            hedge = worst
+        log = stable_good * log1p(-hedge * t) + candidate_good * log1p(-stake * u)
+        if stable_events:
+            log += stable_events * log1p(hedge - hedge * t)
+        if candidate_events:
+            log += candidate_events * log1p(stake - stake * u)
+        logs.append(log)
+    return logs
 
 
 def growth(bet: Bet, slope: float, share: float, stable_rate: float, candidate_rate: float) -> float:
     """Expected log factor per request of both arms, at the given true rates and candidate share."""
-    odds = share / (1.0 - share)
+    hedging = -slope * share / (1.0 - share)
     stake, t, u = bet.stake, bet.stable_point, bet.candidate_point
-    hedge = -slope * odds * stake
-    worst = -0.9 / (1.0 - t) if hedge < 0.0 else 0.9 / t
-    if abs(hedge) > abs(worst):
+    hedge = hedging * stake
+    worst = -STAKED / (1.0 - t) if hedge < 0.0 else STAKED / t
+    if hedge / worst > 1.0:
         stake *= worst / hedge
         hedge = worst
-    stable = stable_rate * math.log1p(hedge * (1.0 - t)) + (1.0 - stable_rate) * math.log1p(-hedge * t)
-    candidate = candidate_rate * math.log1p(stake * (1.0 - u)) + (1.0 - candidate_rate) * math.log1p(-stake * u)
+    stable = stable_rate * log1p(hedge * (1.0 - t)) + (1.0 - stable_rate) * log1p(-hedge * t)
+    candidate = candidate_rate * log1p(stake * (1.0 - u)) + (1.0 - candidate_rate) * log1p(-stake * u)
     return (1.0 - share) * stable + share * candidate
 
 

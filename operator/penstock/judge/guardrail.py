@@ -1,8 +1,14 @@
-"""The evidence of one guardrail: four e-processes, their minimum for rollback, their mean for promotion.
+"""The evidence of one guardrail: several e-processes, their minimum for rollback, their mean for promotion.
 
 Harm is a rate beyond both margins, so that its absence is a union: within the ratio or within the points. The smaller of
 two e-values, each valid for its part, is valid for the union. Promotion must refute harm, which lies within both of
 "beyond the ratio" and "beyond the points"; an e-value against either is one against harm, and so is their mean.
+
+The ratio is tested twice. Given the failures of a stratum their split is known exactly, whatever callers do and however
+failures hang together (`ratio`): that protects a candidate that changes nothing. But it speaks of odds, and what odds a
+tolerated ratio of rates means depends on the base rate, which an incident moves at once; bets on the rates themselves
+(`bets`) hold for any base rate, of independent requests: that protects a candidate just within the tolerance. Harm must
+show in both.
 """
 
 import math
@@ -32,11 +38,13 @@ class Cell:
 class Evidence:
     """What one guardrail has gathered; plain numbers that serialise.
 
-    `ratio_harm`, `points_harm`, `signs_harm` are the restart recursion's values, `ratio_health`, `points_health`,
-    `signs_health` logarithms of e-processes from the start of the release. Empty lists are margins not in force.
+    `split_harm` (odds, given the failures), `ratio_harm` and `points_harm` (bets on rates) and `signs_harm` are values of
+    the restart recursion; `ratio_health`, `points_health`, `signs_health` logarithms of e-processes from the start of the
+    release. Margins not in force stay as they began.
     """
 
-    ratio_harm: list[float] = field(default_factory=lambda: [0.0] * len(ratio.ALTERNATIVES))
+    split_harm: list[float] = field(default_factory=lambda: [0.0] * len(ratio.ALTERNATIVES))
+    ratio_harm: list[float] = field(default_factory=lambda: [0.0] * len(bets.HARM))
     points_harm: list[float] = field(default_factory=lambda: [0.0] * len(bets.HARM))
     signs_harm: list[float] = field(default_factory=lambda: [0.0] * len(signs.BETS))
     ratio_health: list[float] = field(default_factory=lambda: [0.0] * len(bets.HEALTH))
@@ -50,7 +58,9 @@ class Evidence:
 
     def log_harm(self, guardrail: Guardrail, points: float) -> float:
         """log of the e-value for harm beyond the tolerance; −inf before the first stratum."""
-        values = [restarts.mean(self.ratio_harm, ratio.PRIOR)]
+        values = [restarts.mean(self.split_harm, ratio.PRIOR)]
+        if guardrail.tolerance.ratio > 1.0 and guardrail.unit is not Unit.USERS:
+            values.append(restarts.mean(self.ratio_harm, bets.HARM_PRIOR))
         if guardrail.unit is Unit.USERS:
             if points > 0.0:
                 values.append(math.exp(min(600.0, users.log_evidence_beyond(points, self.stable, self.candidate))))
@@ -110,24 +120,30 @@ def _observe_requests(
     counts = (cell.candidate, cell.stable, cell.candidate_events, cell.stable_events)
     base = evidence.base
     psi = ratio.tolerated_odds_ratio(margin, base.upper)
-    evidence.ratio_harm = restarts.restart(evidence.ratio_harm, weight, ratio.log_factors(*counts, psi))
+    evidence.split_harm = restarts.restart(evidence.split_harm, weight, ratio.log_factors(*counts, psi))
     share = cell.candidate / (cell.candidate + cell.stable)
     estimate = base.estimate
     line = bets.Line(margin, 0.0)
+    if guardrail.tolerance.ratio > 1.0:
+        evidence.ratio_harm = restarts.restart(
+            evidence.ratio_harm,
+            weight,
+            bets.log_factors(bets.harm_bets(line, estimate, share), margin, counts),
+        )
     evidence.ratio_health = _add(
         evidence.ratio_health,
-        [bets.log_factor(bet, margin, *counts) for bet in bets.health_bets(line, estimate, share)],
+        bets.log_factors(bets.health_bets(line, estimate, share), margin, counts),
     )
     if points > 0.0:
         line = bets.Line(1.0, points)
         evidence.points_harm = restarts.restart(
             evidence.points_harm,
             weight,
-            [bets.log_factor(bet, 1.0, *counts) for bet in bets.harm_bets(line, estimate, share)],
+            bets.log_factors(bets.harm_bets(line, estimate, share), 1.0, counts),
         )
         evidence.points_health = _add(
             evidence.points_health,
-            [bets.log_factor(bet, 1.0, *counts) for bet in bets.health_bets(line, estimate, share)],
+            bets.log_factors(bets.health_bets(line, estimate, share), 1.0, counts),
         )
     evidence.difference = evidence.difference.after(*counts)
     if guardrail.unit is Unit.STRATA:
@@ -147,7 +163,7 @@ def _observe_signs(evidence: Evidence, margin: float, points: float, cell: Cell,
 
 def _observe_users(evidence: Evidence, margin: float, cell: Cell, weight: float) -> None:
     factors = users.log_factors(cell.weight, cell.candidate_events, cell.stable_events, margin)
-    evidence.ratio_harm = restarts.restart(evidence.ratio_harm, weight, factors)
+    evidence.split_harm = restarts.restart(evidence.split_harm, weight, factors)
     if 0.0 < cell.weight < 1.0:
         odds = margin * cell.weight / (1.0 - cell.weight)
         events = cell.candidate_events + cell.stable_events

@@ -4,14 +4,14 @@ It holds no clock and reads nothing: time is the rows' own, or `now` where a cal
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from penstock.judge import budget, forecast, guardrail, spread, users
 from penstock.judge.criteria import Arm, Criteria, Unit
 from penstock.judge.guardrail import Evidence
 from penstock.judge.restarts import Spending
-from penstock.judge.rows import HARMLESS, Fault, Refused, Row, parse
+from penstock.judge.rows import HARMLESS, LATEST, Fault, Refused, Row, parse
 from penstock.judge.strata import Strata, Stratum
 from penstock.judge.verdict import (
     Counts,
@@ -80,50 +80,50 @@ class Release:
 
         After a rollback the state is frozen and rows are no longer taken: the release is over.
         """
+        return list(self.looks(fields))
+
+    def looks(self, fields: Mapping[str, object]) -> Iterator[Stratum]:
+        """As `feed`, stopping after each stratum so that `verdict` can be asked for; to be exhausted by the caller."""
         if self.rolled_back:
-            return []
+            return
         self.rows += 1
         try:
             row = parse(fields, self.criteria)
         except Refused as refused:
             self._note(refused.fault)
             t, router = fields.get("t"), fields.get("router", "")
-            if isinstance(t, (int, float)) and math.isfinite(t) and 0.0 <= t <= 1e11 and isinstance(router, str):
+            if isinstance(t, (int, float)) and 0.0 <= t <= LATEST and isinstance(router, str):
                 self.watermark.taint(t, router)
-            return []
-        return self.take(row)
+            return
+        yield from self.take(row)
 
-    def take(self, row: Row) -> list[Stratum]:
-        """Take one parsed row."""
-        if self.rolled_back:
-            return []
+    def take(self, row: Row) -> Iterator[Stratum]:
+        """Take one parsed row; as `looks`."""
         fault = self.watermark.add(row)
         if fault is not None:
             self._note(fault)
-        return self._advance(self.watermark.drain())
+        yield from self._advance(self.watermark.drain())
 
-    def finish(self) -> list[Stratum]:
-        """No more rows will come: close what is open."""
-        return self._advance(self.watermark.finish())
+    def finish(self) -> Iterator[Stratum]:
+        """No more rows will come: close what is open; as `looks`."""
+        yield from self._advance(self.watermark.finish())
 
     def _note(self, fault: Fault) -> None:
         self.faults[fault] = self.faults.get(fault, 0) + 1
         if fault not in HARMLESS:
             self.doubt = max(self.latest, self.watermark.closed, 0)
 
-    def _advance(self, seconds: Iterable[Second]) -> list[Stratum]:
-        closed = []
+    def _advance(self, seconds: Iterable[Second]) -> Iterator[Stratum]:
         for second in seconds:
             if self.rolled_back:
-                break
+                return
             self._follow(second)
             stratum, fault = self.strata.add(second)
             if fault is not None:
                 self._note(fault)
             if stratum is not None:
                 self._weigh(stratum)
-                closed.append(stratum)
-        return closed
+                yield stratum
 
     def _follow(self, second: Second) -> None:
         """What is known of the release as a whole after a second."""
@@ -196,6 +196,7 @@ class Release:
         if excess > 0.0:
             shrink = math.exp(-min(600.0, excess))
             for evidence in self.evidence:
+                evidence.split_harm = [value * shrink for value in evidence.split_harm]
                 evidence.ratio_harm = [value * shrink for value in evidence.ratio_harm]
                 evidence.points_harm = [value * shrink for value in evidence.points_harm]
                 evidence.signs_harm = [value * shrink for value in evidence.signs_harm]
@@ -218,12 +219,13 @@ class Release:
     def verdict(self, now: float | None = None) -> Verdict:
         """The verdict as of the newest closed second, or as of `now` (seconds on the rows' clock)."""
         t = float(self.latest) if now is None or self.rolled_back else now
-        if self.rolled_back:
-            return self._verdict(t, Decision.ROLLBACK, Reason.WORSE, self._worst())
-        decision, reason, metric = self._decide(t)
+        decision, reason, metric = self.decide(t)
         return self._verdict(t, decision, reason, metric)
 
-    def _decide(self, t: float) -> tuple[Decision, Reason, str]:
+    def decide(self, t: float) -> tuple[Decision, Reason, str]:
+        """The verdict's word, reason and guardrail at time `t`, without its figures: what a look a second needs."""
+        if self.rolled_back:
+            return Decision.ROLLBACK, Reason.WORSE, self._worst()
         rails = self.criteria.guardrails
         if self.latest < 0:
             return (Decision.HOLD, Reason.DOUBTFUL_COUNTERS if self.doubt >= 0 else Reason.NO_EVIDENCE, "")
@@ -288,6 +290,7 @@ class Release:
             metrics,
             tuple(sorted((str(name), count) for name, count in self.faults.items())),
             earliest,
+            *self.seen,
         )
 
     def metrics(self) -> tuple[MetricVerdict, ...]:

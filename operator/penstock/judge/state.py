@@ -72,8 +72,9 @@ def digest(criteria: Criteria) -> bytes:
 
 
 def _numbers(rail: Guardrail, evidence: Evidence) -> list[float]:
-    numbers = [*evidence.ratio_harm, *evidence.ratio_health]
+    numbers = [*evidence.split_harm, *evidence.ratio_health]
     if rail.unit is not Unit.USERS:
+        numbers += evidence.ratio_harm
         numbers += [*evidence.points_harm, *evidence.points_health]
         numbers += [*astuple(evidence.base), *astuple(evidence.difference)]
     if rail.unit is Unit.STRATA:
@@ -142,7 +143,7 @@ def _release(criteria: Criteria, facts: dict[str, Any], numbers: list[float]) ->
     watermark = release.watermark
     watermark.closed, watermark.heard = facts["w"][0], facts["w"][1]
     watermark.waiting = {_row_of(stored): None for stored in facts["w"][2]}
-    watermark.tainted = {(second, router): None for second, router in facts["w"][3]}
+    watermark.tainted = dict.fromkeys(facts["w"][3])
     for router, (version, requests, outages, tallies, users) in facts["O"].items():
         release.strata.open[router] = Open(
             version,
@@ -170,9 +171,10 @@ def _restore(rail: Guardrail, evidence: Evidence, numbers: list[float]) -> None:
         del numbers[:count]
         return taken
 
-    evidence.ratio_harm = take(len(evidence.ratio_harm))
+    evidence.split_harm = take(len(evidence.split_harm))
     evidence.ratio_health = take(len(evidence.ratio_health))
     if rail.unit is not Unit.USERS:
+        evidence.ratio_harm = take(len(evidence.ratio_harm))
         evidence.points_harm = take(len(evidence.points_harm))
         evidence.points_health = take(len(evidence.points_health))
         evidence.base = BaseRate(*take(4))

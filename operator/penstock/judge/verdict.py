@@ -84,6 +84,8 @@ class Verdict:
     metrics: tuple[MetricVerdict, ...]
     faults: tuple[tuple[str, int], ...]
     earliest: float | None
+    stable_requests: int
+    candidate_requests: int
 
     @property
     def decisive(self) -> bool:

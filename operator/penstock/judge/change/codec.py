@@ -27,10 +27,10 @@ def loads(text: str) -> Watch:
     """The watch that `dumps` wrote. Raises ValueError for text of another version or shape."""
     try:
         version, plain = json.loads(text)
-        watch: Watch = _typed(Watch, plain) if version == VERSION else None
+        watch = _typed(Watch, plain) if version == VERSION else None
     except (TypeError, ValueError) as error:
         raise ValueError(f"not the state of a watch ({error}); start a new one") from error
-    if version != VERSION:
+    if not isinstance(watch, Watch):
         raise ValueError(f"the state of a watch in version {version}, this code reads {VERSION}; start a new one")
     return watch
 

@@ -41,7 +41,8 @@ class Counts:
 class Guard:
     """Tolerated failure rate of all traffic, None without requests before the release, and the log threshold (nats).
 
-    `patience` is how long after the weight went to 0, in seconds, a recovery still counts as the candidate's doing.
+    `patience` is how long after the weight went to 0, in seconds, failures may go on before they exonerate the
+    candidate.
     """
 
     limit: float | None
@@ -81,6 +82,7 @@ class SharedHarm:
     finding: Finding = Finding.CLEAR
     harm: Evidence = Evidence()
     recovery: Evidence = Evidence()
+    persistence: Evidence = Evidence()
     withdrawn_at: float | None = None
 
 
@@ -124,11 +126,18 @@ def advance(guard: Guard, state: SharedHarm, time: float, exposure: Exposure, co
     if exposure is Exposure.CARRYING:
         return SharedHarm(Finding.HARMED, state.harm)
     since = time if state.withdrawn_at is None else state.withdrawn_at
-    if time - since > guard.patience:
-        return SharedHarm(Finding.PERSISTS, state.harm, state.recovery, since)
     recovery = _bet(state.recovery, counts, guard.limit, 1 / ODDS)
-    finding = Finding.RECOVERED if recovery.nats >= guard.line else Finding.WITHDRAWN
-    return SharedHarm(finding, state.harm, recovery, since)
+    # What fails only before patience has ended may be a queue that drains; what still fails after it is not the
+    # candidate.
+    persistence = state.persistence
+    if time - since > guard.patience:
+        persistence = _bet(persistence, counts, guard.limit, ODDS)
+    finding = Finding.WITHDRAWN
+    if recovery.nats >= guard.line:
+        finding = Finding.RECOVERED
+    elif persistence.nats >= guard.line:
+        finding = Finding.PERSISTS
+    return SharedHarm(finding, state.harm, recovery, persistence, since)
 
 
 def _bet(evidence: Evidence, counts: Counts, limit: float, odds: Vector) -> Evidence:
