@@ -34,6 +34,7 @@ PROGRAMS = (
     "pki",
 )
 STAMPED = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+KEPT_BUILDS = 2
 BUILD_MEMORY = 3 * 2**30
 BUILD_DISK = 6 * 2**30
 
@@ -72,7 +73,11 @@ def ensure(*, cache: Path, state: Path, progress: Progress) -> Binaries:
     version = kubernetes_version()
     sources = sorted(path for path in SOURCES.rglob("*") if path.suffix in {".go", ".mod", ".sum"})
     contents = [part for path in sources for part in (str(path.relative_to(SOURCES)).encode(), path.read_bytes())]
-    folder = cache / "binaries" / f"kubernetes-{version}-{platform.machine()}-{digest_of(_link_flags(version).encode(), *contents)}"
+    folder = (
+        cache
+        / "binaries"
+        / f"kubernetes-{version}-{platform.machine()}-{digest_of(_link_flags(version).encode(), *contents)}"
+    )
     if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
         with only_one(folder.parent / ".lock", progress=progress, doing="the binaries"):
@@ -109,6 +114,8 @@ def _build(folder: Path, version: str, *, cache: Path, state: Path, progress: Pr
     )
     for stale in folder.parent.glob("*.partial-*"):
         shutil.rmtree(stale)
+    for old in sorted(folder.parent.glob("kubernetes-*"), key=lambda path: path.stat().st_mtime)[:-KEPT_BUILDS]:
+        shutil.rmtree(old)
     partial = folder.with_name(f"{folder.name}.partial-{os.getpid()}")
     partial.mkdir()
     environment = {

@@ -50,10 +50,9 @@ def _refuse_node(state: State) -> None:
             "use its cluster with CONTEXT=…, or another machine"
         )
     for folder in (state.root, cache_root()):
-        if any(folder.is_relative_to(hidden) for hidden in HIDDEN):
-            raise RefusalError(
-                f"{folder} cannot be seen inside a node, which has its own {folder.parents[-3]}: choose another"
-            )
+        hidden = next((own for own in HIDDEN if folder.is_relative_to(own)), None)
+        if hidden is not None:
+            raise RefusalError(f"{folder} cannot be seen inside a node, which has its own {hidden}: choose another")
     free = shutil.disk_usage(state.root).free
     if free < NODE_DISK:
         raise RefusalError(f"a node needs {NODE_DISK >> 30} GiB of disk in {state.root}, which has {free / 2**30:.1f}")

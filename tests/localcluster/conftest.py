@@ -25,10 +25,11 @@ class Commands:
     tier: str
     state: State
 
-    def start(self, command, **environment):
+    def start(self, command, arguments=(), **environment):
         """The command as a process of its own; its output is not read."""
+        place = ["--tier", self.tier, "--state", str(self.state.root)]
         return subprocess.Popen(
-            [sys.executable, "-m", "localcluster", command, "--tier", self.tier, "--state", str(self.state.root)],
+            [sys.executable, "-m", "localcluster", *command.split(), *place, *arguments],
             cwd=ROOT,
             env=os.environ | environment,
             stdout=subprocess.DEVNULL,
@@ -36,28 +37,27 @@ class Commands:
             text=True,
         )
 
-    def run(self, command, **environment):
+    def run(self, command, arguments=(), **environment):
         """(exit code, standard error) of the finished command."""
-        with self.start(command, **environment) as process:
+        with self.start(command, arguments, **environment) as process:
             _, errors = process.communicate(timeout=300)
         return process.returncode, errors
 
-    def interrupt(self, command, number, when):
+    def interrupt(self, command, number, when, arguments=(), **environment):
         """Sends a signal to the command as soon as `when()`; (exit code, standard error), negative when killed by it."""
         deadline = time.monotonic() + 120
-        with self.start(command) as process:
-            while not when():
-                assert process.poll() is None, (
-                    f"{command} ended before it could be interrupted: {process.stderr.read()}"
-                )
-                assert time.monotonic() < deadline, f"{command} never came to the moment at which to interrupt it"
+        with self.start(command, arguments, **environment) as process:
+            while process.poll() is None and not when():
+                if time.monotonic() > deadline:
+                    process.kill()
+                    pytest.fail(f"{command} never came to the moment at which to interrupt it")
             process.send_signal(number)
             _, errors = process.communicate(timeout=60)
         return process.returncode, errors
 
-    def kill(self, command, when):
+    def kill(self, command, when, arguments=(), **environment):
         """SIGKILL to the command as soon as `when()`."""
-        code, errors = self.interrupt(command, signal.SIGKILL, when)
+        code, errors = self.interrupt(command, signal.SIGKILL, when, arguments, **environment)
         assert code == -signal.SIGKILL, f"{command} had ended with {code}: {errors}"
 
     def left(self):
