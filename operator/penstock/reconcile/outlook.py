@@ -1,0 +1,108 @@
+"""Where a deployment stands: its phase, why, and when time alone may change that."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from penstock.api.modelrevision import ModelRevision, Role
+from penstock.api.phases import Phase
+from penstock.api.reasons import Reason
+from penstock.reconcile.assess import crew_of
+from penstock.reconcile.book import Book
+from penstock.reconcile.decide import Decided, warm_previous, watch_ends
+from penstock.reconcile.wanted import Wanted
+from penstock.rollout.trouble import Cure, Trouble
+from penstock.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """Phase, reason, and one sentence for people. `until` is when time alone may change it."""
+
+    phase: Phase
+    reason: Reason
+    message: str
+    until: datetime | None = None
+
+
+_SERVES = (Phase.STABLE, Phase.WATCHING)
+_ENDED = (Phase.ROLLED_BACK, Phase.DEADLINE_EXCEEDED)
+
+
+def outlook_of(world: World, decided: Decided, wanted: Wanted | None, obstacle: Trouble | None) -> Outlook:
+    """Where the deployment stands, as decided."""
+    book = decided.book
+    stable = book.stable
+    if stable is not None and (gone := _unavailable(world, stable)) is not None:
+        return gone
+    if decided.hold is not None:
+        hold = decided.hold
+        return Outlook(hold.phase, hold.reason, hold.message, hold.until)
+    if book.candidate is not None:
+        return _under_way(book.candidate)
+    if obstacle is not None:
+        return _obstructed(obstacle, stable)
+    there = None if wanted is None else book.find(wanted.name)
+    if there is not None and there.record.role is Role.REJECTED:
+        return _taken_back(world, there, stable, fresh=there.metadata.name in book.changed)
+    if stable is not None and (wanted is None or stable.metadata.name == wanted.name):
+        return _serving(world, book, stable)
+    return Outlook(Phase.PAUSED, Reason.PAUSED, f"{_called(wanted)} is wanted, but spec.paused is true.")
+
+
+def _called(wanted: Wanted | None) -> str:
+    return "Another revision" if wanted is None else f"Revision {wanted.name}"
+
+
+def _unavailable(world: World, stable: ModelRevision) -> Outlook | None:
+    crew = crew_of(world, stable.metadata.name)
+    if crew.ready > 0:
+        return None
+    trouble = crew.trouble(world.troubled_nodes, world.now, world.now)
+    if trouble is None:
+        return Outlook(Phase.UNAVAILABLE, Reason.STABLE_NOT_READY, "No pod of the stable revision is ready.")
+    return Outlook(Phase.UNAVAILABLE, trouble.reason, f"No pod of the stable revision is ready: {trouble.message}")
+
+
+def _under_way(candidate: ModelRevision) -> Outlook:
+    release = candidate.record.release
+    weight = 0 if release is None else release.weight
+    return Outlook(
+        Phase.RELEASING, Reason.RELEASING, f"{candidate.metadata.name} gets {weight} % of the traffic from now on."
+    )
+
+
+def _obstructed(obstacle: Trouble, stable: ModelRevision | None) -> Outlook:
+    if obstacle.cure is Cure.TIME:
+        phase = Phase.STARTING if stable is None else Phase.HOLDING
+        return Outlook(phase, obstacle.reason, obstacle.message)
+    return Outlook(Phase.REFUSED, obstacle.reason, obstacle.message)
+
+
+def _taken_back(world: World, revision: ModelRevision, stable: ModelRevision | None, *, fresh: bool) -> Outlook:
+    record = revision.record
+    reason = record.reason or Reason.ABORTED
+    if stable is None:
+        return Outlook(Phase.FAILED, reason, f"{record.message} {reason.advice}")
+    phase = Phase.DEADLINE_EXCEEDED if reason is Reason.DEADLINE_EXCEEDED else Phase.ROLLED_BACK
+    before = world.deployment.status
+    told_before = any(it.type == "Stalled" and it.reason is Reason.REJECTED_BEFORE for it in before.conditions)
+    if not fresh and (before.phase in _SERVES or (told_before and before.phase in _ENDED)):
+        return Outlook(
+            Phase.ROLLED_BACK,
+            Reason.REJECTED_BEFORE,
+            f"{revision.metadata.name} was taken back before ({reason.value}): {record.message} "
+            f"To try it again, annotate penstock.dev/retry: {revision.metadata.name}@<time>.",
+        )
+    return Outlook(phase, reason, f"{record.message} {stable.metadata.name} serves everything. {reason.advice}")
+
+
+def _serving(world: World, book: Book, stable: ModelRevision) -> Outlook:
+    ends, previous = watch_ends(world, stable), warm_previous(world, book)
+    if previous is not None:
+        return Outlook(
+            Phase.WATCHING,
+            Reason.WATCHING,
+            f"{stable.metadata.name} serves; {previous.metadata.name} stays warm until {ends:%Y-%m-%dT%H:%M:%SZ}.",
+            ends,
+        )
+    return Outlook(Phase.STABLE, Reason.STABLE, f"{stable.metadata.name} serves.")

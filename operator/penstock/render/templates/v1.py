@@ -1,0 +1,151 @@
+"""Version 1: an init container fetches the model and proves its digest, a native sidecar counts, the server serves."""
+
+import urllib.parse
+from collections.abc import Mapping
+
+from penstock.api import contract
+from penstock.api.modelrevision import ModelRevisionSpec
+from penstock.api.names import LABEL_REVISION
+from penstock.api.runtime import Placement
+from penstock.api.traffic import MAX_BODY
+from penstock.render.placement import placed, resources_of, spread
+from penstock.render.security import container_security, pod_security
+from penstock.world import Manifest
+
+FETCH = "fetch"
+MONITOR = "monitor"
+SERVER = "server"
+
+_MODELS = {"name": "models", "mountPath": contract.MODEL_ROOT}
+_RUN = {"name": "run", "mountPath": contract.RUN_ROOT}
+_TMP = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108
+_AUTHORITIES = "/etc/penstock/authorities"
+_CA_KEY = "ca.crt"
+
+_FETCH_RESOURCES = {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}}
+_MONITOR_RESOURCES = {"requests": {"cpu": "10m", "memory": "48Mi"}, "limits": {"memory": "128Mi"}}
+
+_STARTS_WITHIN_SECONDS = 1800
+_GRACE_SECONDS = 45
+"""The server drains for up to 20 s by itself; the monitor ends after it."""
+
+
+def pod_spec(revision: str, spec: ModelRevisionSpec, placement: Placement) -> Manifest:
+    """The spec of the pods of one revision."""
+    claim = _claim(spec.model.uri)
+    access = spec.model.access
+    account = {} if access.service_account_name is None else {"serviceAccountName": str(access.service_account_name)}
+    return {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": _GRACE_SECONDS,
+        "securityContext": pod_security(),
+        **account,
+        **placed(placement),
+        **spread({LABEL_REVISION: revision}),
+        "initContainers": [_fetch(spec, claim), _monitor(revision, spec)],
+        "containers": [_server(revision, spec)],
+        "volumes": [*_scratch(), *_claimed(claim), *_authorities(spec)],
+    }
+
+
+def _container(name: str, spec: ModelRevisionSpec, module: str) -> dict[str, object]:
+    return {
+        "name": name,
+        "image": str(spec.image),
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["python", "-m", module],
+        "securityContext": container_security(),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+    }
+
+
+def _fetch(spec: ModelRevisionSpec, claim: str | None) -> Manifest:
+    access = spec.model.access
+    env = {contract.ENV_MODEL_URI: str(spec.model.uri), contract.ENV_MODEL_DIGEST: str(spec.model.digest)}
+    mounts: list[Manifest] = [_MODELS, _TMP]
+    made = _container(FETCH, spec, "penstock_serving.fetch")
+    if claim is not None:
+        mounts.append({"name": "claim", "mountPath": f"{contract.VOLUME_ROOT}/{claim}", "readOnly": True})
+    if access.ca_ref is not None:
+        env[contract.ENV_CA_FILE] = f"{_AUTHORITIES}/{_CA_KEY}"
+        mounts.append({"name": "authorities", "mountPath": _AUTHORITIES, "readOnly": True})
+    if access.secret_ref is not None:
+        made["envFrom"] = [{"secretRef": {"name": str(access.secret_ref.name)}}]
+    return made | {"env": _variables(env), "volumeMounts": mounts, "resources": _FETCH_RESOURCES}
+
+
+def _monitor(revision: str, spec: ModelRevisionSpec) -> Manifest:
+    return _container(MONITOR, spec, "penstock_serving.monitor") | {
+        "restartPolicy": "Always",
+        "env": _variables(_identity(revision, spec)),
+        "ports": [{"name": "monitor", "containerPort": contract.MONITOR_METRICS_PORT}],
+        "volumeMounts": [{**_MODELS, "readOnly": True}, _RUN, _TMP],
+        "resources": _MONITOR_RESOURCES,
+    }
+
+
+def _server(revision: str, spec: ModelRevisionSpec) -> Manifest:
+    env = _identity(revision, spec) | {contract.ENV_MAX_BODY_BYTES: str(MAX_BODY.bytes)}
+    own = [{"name": str(variable.name), "value": variable.value} for variable in spec.env]
+    return _container(SERVER, spec, "penstock_serving.server") | {
+        "env": [*own, *_variables(env)],
+        "ports": [
+            {"name": "http", "containerPort": contract.SERVING_PORT},
+            {"name": "metrics", "containerPort": contract.SERVING_METRICS_PORT},
+        ],
+        "startupProbe": _probe(contract.PATH_LIVE, period=1, failures=_STARTS_WITHIN_SECONDS),
+        "livenessProbe": _probe(contract.PATH_LIVE, period=10, failures=6),
+        "readinessProbe": _probe(contract.PATH_READY, period=2, failures=2),
+        "volumeMounts": [{**_MODELS, "readOnly": True}, _RUN, _TMP],
+        "resources": resources_of(spec.resources),
+    }
+
+
+def _probe(path: str, period: int, failures: int) -> Manifest:
+    return {
+        "httpGet": {"path": path, "port": contract.SERVING_PORT},
+        "periodSeconds": period,
+        "timeoutSeconds": max(1, period // 2),
+        "failureThreshold": failures,
+    }
+
+
+def _identity(revision: str, spec: ModelRevisionSpec) -> dict[str, str]:
+    return {
+        contract.ENV_MODEL_NAME: str(spec.deployment),
+        contract.ENV_REVISION: revision,
+        contract.ENV_MODEL_DIGEST: str(spec.model.digest),
+    }
+
+
+def _variables(values: Mapping[str, str]) -> list[Manifest]:
+    return [{"name": name, "value": value} for name, value in values.items()]
+
+
+def _scratch() -> list[Manifest]:
+    return [{"name": name, "emptyDir": {}} for name in ("models", "run", "tmp")]
+
+
+def _claim(uri: str) -> str | None:
+    """The PersistentVolumeClaim that a pvc:// address names."""
+    parts = urllib.parse.urlsplit(uri)
+    return parts.netloc if parts.scheme == "pvc" else None
+
+
+def _claimed(claim: str | None) -> list[Manifest]:
+    if claim is None:
+        return []
+    return [{"name": "claim", "persistentVolumeClaim": {"claimName": claim, "readOnly": True}}]
+
+
+def _authorities(spec: ModelRevisionSpec) -> list[Manifest]:
+    reference = spec.model.access.ca_ref
+    if reference is None:
+        return []
+    return [
+        {
+            "name": "authorities",
+            "configMap": {"name": str(reference.name), "items": [{"key": _CA_KEY, "path": _CA_KEY}]},
+        }
+    ]
