@@ -128,14 +128,13 @@ class Served:
 
     def counting_process(self) -> int:
         """The process id of the monitor's counting process; 0 while there is none."""
-        children = Path(f"/proc/{self.monitor.pid}/task/{self.monitor.pid}/children").read_text().split()
         tasks = Path(f"/proc/{self.monitor.pid}/task").iterdir()
         children = [pid for task in tasks for pid in (task / "children").read_text().split()]
         return int(children[0]) if children else 0
 
-    def metric(self, port: int, name: str, **labels: str) -> float:
+    def metric(self, port: int, name: str, headers: dict[str, str] | None = None, **labels: str) -> float:
         """The sum of a counter's series with these labels."""
-        text = httpx.get(f"http://127.0.0.1:{port}{contract.PATH_METRICS}").text
+        text = httpx.get(f"http://127.0.0.1:{port}{contract.PATH_METRICS}", headers=headers).text
         return sum(
             sample.value
             for family in text_string_to_metric_families(text)
@@ -172,9 +171,15 @@ class Talker:
     def __init__(self, port: int) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
 
-    def post(self, path: str, document: Any, headers: dict[str, str] | None = None) -> tuple[int, dict[str, str], Any]:
-        body = document if isinstance(document, bytes) else json.dumps(document).encode()
-        self._connection.request("POST", path, body, {"Content-Type": "application/json"} | (headers or {}))
+    def __enter__(self) -> "Talker":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def post(self, path: str, document: Any) -> tuple[int, dict[str, str], Any]:
+        """Status, headers and document of the answer."""
+        self._connection.request("POST", path, json.dumps(document).encode(), {"Content-Type": "application/json"})
         answer = self._connection.getresponse()
         return answer.status, {key.lower(): value for key, value in answer.getheaders()}, json.loads(answer.read())
 
@@ -233,3 +238,22 @@ def served_logistic(logistic: Packaged, serving: Callable[..., Any]) -> Iterator
 @pytest.fixture
 def wait() -> Callable[..., Any]:
     return wait_for
+
+
+@pytest.fixture
+def talker() -> Callable[[int], Talker]:
+    return Talker
+
+
+@pytest.fixture
+def make_served(tmp_path: Path) -> Iterator[Callable[..., Served]]:
+    """A server that is not started yet."""
+    made: list[Served] = []
+
+    def make(packaged: Packaged, **extra: str) -> Served:
+        made.append(Served(packaged, tmp_path, extra))
+        return made[-1]
+
+    yield make
+    for served in made:
+        served.stop()

@@ -93,6 +93,7 @@ class Feed:
             self._wake.clear()
             self._empty()
         self._empty()
+        self._disconnect()
 
     def _empty(self) -> None:
         while (batch := self._take()) is not None:

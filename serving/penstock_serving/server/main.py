@@ -104,11 +104,11 @@ async def serve(config: Settings, imported: float) -> None:
     feed.start()
     serving = asyncio.create_task(server.serve())
     stopping = asyncio.create_task(stop.wait())
-    print(f"model {identity.name} {identity.digest} is served on {config.address}:{config.port}", flush=True)
+    print(f"model {identity.name} {identity.digest} is proven; serving on {config.address}:{config.port}", flush=True)
     await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
     if serving.done():
-        serving.result()
-        raise BadModelError(contract.REASON_MISCONFIGURED, f"port {config.port} cannot be served")
+        problem = serving.exception()
+        raise BadModelError(contract.REASON_MISCONFIGURED, f"port {config.port} cannot be served: {problem}")
     await lifecycle.drain(config.drain_seconds)
     server.stop()  # type: ignore[no-untyped-call]
     await serving

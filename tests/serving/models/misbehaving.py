@@ -1,68 +1,36 @@
-"""Estimators that go wrong in the ways real ones do; importable by the server under test through PYTHONPATH."""
+"""An estimator that goes wrong in the ways real ones do; importable by the server under test through PYTHONPATH."""
 
 import ctypes
-import os
 import time
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator
+
+KEY_ERROR = 1001.5
+VALUE_ERROR = 1002.5
+NOT_FINITE = 1003.5
+SEGFAULT = 1004.5
+HANG = 1005.5
+MILLISECONDS = 10_000.0
 
 
-class Trigger(ClassifierMixin, BaseEstimator):
-    """Predicts whether the first column is positive; goes wrong when it exceeds 1000."""
-
-    def fit(self, X, y):
-        self.classes_ = np.unique(y)
-        return self
-
-    def predict(self, X):
-        if (X[:, 0] > 1000).any():
-            self.go_wrong(X)
-        return self.classes_[(X[:, 0] > 0).astype(int)]
-
-    def go_wrong(self, X):
-        raise NotImplementedError
-
-
-class Raises(Trigger):
-    def go_wrong(self, X):
-        raise KeyError(f"secret value {X[0, 0]}")
-
-
-class RefusesByValueError(Trigger):
-    def go_wrong(self, X):
-        raise ValueError(f"secret value {X[0, 0]}")
-
-
-class Exits(Trigger):
-    def go_wrong(self, X):
-        os._exit(3)
-
-
-class Segfaults(Trigger):
-    def go_wrong(self, X):
-        ctypes.string_at(0)
-
-
-class Hangs(Trigger):
-    def go_wrong(self, X):
-        while True:
-            time.sleep(3600)
-
-
-class Slow(Trigger):
-    """Takes as many milliseconds as the first column is above 1000."""
-
-    def go_wrong(self, X):
-        time.sleep((X[0, 0] - 1000) / 1000)
-
-
-class NotFinite(BaseEstimator):
-    """A regressor whose answer is not a number when the first column exceeds 1000."""
+class Misbehaving(BaseEstimator):
+    """Predicts the sum of a row; goes wrong as the first column says, or sleeps as many ms as it exceeds 10,000."""
 
     def fit(self, X, y):
         self.fitted_ = True
         return self
 
     def predict(self, X):
-        return np.where(X[:, 0] > 1000, np.nan, X.sum(axis=1))
+        first = float(X[0, 0])
+        if first == KEY_ERROR:
+            raise KeyError(f"secret value {first}")
+        if first == VALUE_ERROR:
+            raise ValueError(f"secret value {first}")
+        if first == SEGFAULT:
+            ctypes.string_at(0)
+        if first == HANG:
+            time.sleep(3600)
+        if first >= MILLISECONDS:
+            time.sleep((first - MILLISECONDS) / 1000)
+        return np.where(X[:, 0] == NOT_FINITE, np.nan, X.sum(axis=1))
