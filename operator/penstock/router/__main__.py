@@ -9,6 +9,8 @@ import sys
 from penstock.router.agent import Agent
 from penstock.router.errors import BadInputError, RouterError
 from penstock.router.http import serve
+from penstock.router.kubernetes_api import KubernetesApi
+from penstock.router.kubernetes_source import KubernetesSource
 from penstock.router.server import AgentServer
 from penstock.router.settings import Settings, read_settings
 from penstock.router.sources import FileSource, Source
@@ -65,9 +67,18 @@ async def _run_agent(settings: Settings, source: Source) -> None:
 
 
 def _source(settings: Settings) -> Source:
-    if settings.table_file is None:
-        raise BadInputError("PENSTOCK_TABLE_FILE", "must name the file with the routing table")
-    return FileSource(settings.table_file)
+    """Raises BadInputError when nothing says where the table is."""
+    if settings.table_file is not None:
+        return FileSource(settings.table_file)
+    for variable, text in (
+        ("PENSTOCK_TABLE_CONFIG_MAP", settings.table_config_map),
+        ("PENSTOCK_TABLE_NAMESPACE", settings.table_namespace),
+        ("KUBERNETES_SERVICE_HOST", settings.api_host),
+    ):
+        if not text:
+            raise BadInputError(variable, "must be set, or PENSTOCK_TABLE_FILE instead")
+    api = KubernetesApi(settings.api_host, settings.api_port, settings.account_folder)
+    return KubernetesSource(api, settings.table_namespace, settings.table_config_map)
 
 
 if __name__ == "__main__":

@@ -188,7 +188,7 @@ class Agent:
         tick = self.ledger.observe(counters, self._counts_by, now)
         if tick is not None:
             self.journal.append(tick)
-        self.complete_until = now
+        self.complete_until = max(self.complete_until, now, tick.time if tick is not None else 0.0)
 
 
 def _less_candidate(had: RouterState, wanted: RouterState) -> frozenset[str]:

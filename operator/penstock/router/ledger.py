@@ -101,7 +101,7 @@ class Ledger:
         """At once while a candidate gets requests or an epoch is ending, else now and then."""
         slots = [state.slot(model, key.slot) for key in keys]
         urgent = any(slot is None or slot.weight > 0 or slot.free_at is not None for slot in slots)
-        return urgent or now - self._noted.get(model, 0.0) >= IDLE_INTERVAL
+        return urgent or now - self._noted.get(model, -IDLE_INTERVAL) >= IDLE_INTERVAL
 
 
 def _by_model(keys: Iterable[Key]) -> dict[str, list[Key]]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from penstock.router.contract import AGENT_PORT, READY_PORT, SUPERVISOR_PORT
 from penstock.router.errors import BadInputError
+from penstock.router.kubernetes_api import SERVICE_ACCOUNT
 
 POLL_SECONDS = 0.25
 """How often Envoy's counters are read, and the shortest interval of the ledger's rows."""
@@ -14,8 +15,9 @@ POLL_SECONDS = 0.25
 @dataclass(frozen=True, slots=True)
 class Settings:
     """`envoy_folder` holds Envoy's files and admin socket, `ledger_folder` the ledger and the agent's state; both
-    outlive a container. `router` names this replica in the ledger. `token_file`, if any, holds what callers must show
-    as bearer token. `bind` is the address of Envoy's listeners, `agent_bind` that of the agent and its supervisor."""
+    outlive a container. `router` names this replica in the ledger. The table comes from `table_file` if there is one,
+    else from a ConfigMap. `token_file`, if any, holds what callers must show as bearer token. `bind` is the address of
+    Envoy's listeners, `agent_bind` that of the agent and its supervisor."""
 
     envoy_folder: Path
     ledger_folder: Path
@@ -27,6 +29,11 @@ class Settings:
     supervisor_port: int = SUPERVISOR_PORT
     concurrency: int = 1
     table_file: Path | None = None
+    table_config_map: str = ""
+    table_namespace: str = ""
+    api_host: str = ""
+    api_port: int = 443
+    account_folder: Path = SERVICE_ACCOUNT
     token_file: Path | None = None
     poll_seconds: float = POLL_SECONDS
     drain_seconds: float = 60.0
@@ -47,6 +54,11 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         supervisor_port=_whole(environment, "PENSTOCK_SUPERVISOR_PORT", defaults.supervisor_port),
         concurrency=_whole(environment, "PENSTOCK_ENVOY_CONCURRENCY", defaults.concurrency),
         table_file=_path(environment, "PENSTOCK_TABLE_FILE"),
+        table_config_map=environment.get("PENSTOCK_TABLE_CONFIG_MAP", ""),
+        table_namespace=environment.get("PENSTOCK_TABLE_NAMESPACE", ""),
+        api_host=environment.get("KUBERNETES_SERVICE_HOST", ""),
+        api_port=_whole(environment, "KUBERNETES_SERVICE_PORT", defaults.api_port),
+        account_folder=_path(environment, "PENSTOCK_ACCOUNT_FOLDER") or defaults.account_folder,
         token_file=_path(environment, "PENSTOCK_TOKEN_FILE"),
         poll_seconds=_seconds(environment, "PENSTOCK_POLL_SECONDS", defaults.poll_seconds),
         drain_seconds=_seconds(environment, "PENSTOCK_DRAIN_SECONDS", defaults.drain_seconds),

@@ -39,18 +39,19 @@ class Supervisor:
         self.last_exit = 0
 
     async def run(self) -> None:
-        """Run until SIGTERM or SIGINT."""
+        """Run until SIGTERM or SIGINT, and then until a drain under way is over."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._leaving.set)
         server = await serve(self.answer, self._settings.agent_bind, self._settings.supervisor_port)
-        keeper = asyncio.create_task(self._keep())
-        await self._leaving.wait()
-        async with self._draining:
-            keeper.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await keeper
-        await self._stop_child()
+        wait = FIRST_WAIT
+        while not self._leaving.is_set():
+            started = loop.time()
+            await self._run_child()
+            wait = FIRST_WAIT if loop.time() - started >= STEADY_SECONDS else min(2 * wait, LONGEST_WAIT)
+            if not self._leaving.is_set():
+                log.error("The agent ended with %s; Envoy goes on; next start in %.1f s", self.last_exit, wait)
+                await self._until_leaving(wait)
         server.close()
 
     async def answer(self, request: Request) -> Response:
@@ -73,32 +74,29 @@ class Supervisor:
                 await admin.close()
         return Response(200, f"drained in {drained.seconds:.1f} s, {drained.in_flight} requests left\n")
 
-    async def _keep(self) -> None:
-        loop = asyncio.get_running_loop()
-        wait = FIRST_WAIT
-        while True:
-            started = loop.time()
-            try:
-                self._child = await asyncio.create_subprocess_exec(*self._command)
-                self.starts += 1
-                self.last_exit = await self._child.wait()
-            except OSError as error:
-                log.error("The agent cannot be started: %s", error)
-            wait = FIRST_WAIT if loop.time() - started >= STEADY_SECONDS else min(2 * wait, LONGEST_WAIT)
-            log.error("The agent ended with %s; Envoy goes on; next start in %.1f s", self.last_exit, wait)
-            await asyncio.sleep(wait)
-
-    async def _stop_child(self) -> None:
-        child = self._child
-        if child is None or child.returncode is not None:
-            return
-        child.terminate()
+    async def _run_child(self) -> None:
+        """Start the child and wait until it has ended, by itself or because this process is leaving."""
         try:
-            async with asyncio.timeout(_GRACE_SECONDS):
-                await child.wait()
-        except TimeoutError:
+            child = self._child = await asyncio.create_subprocess_exec(*self._command)
+        except OSError as error:
+            log.error("The agent cannot be started: %s", error)
+            return
+        self.starts += 1
+        ended, leaving = asyncio.create_task(child.wait()), asyncio.create_task(self._leaving.wait())
+        await asyncio.wait({ended, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        leaving.cancel()
+        if not ended.done():
+            async with self._draining:
+                child.terminate()
+            await asyncio.wait({ended}, timeout=_GRACE_SECONDS)
+        if not ended.done():
             child.kill()
-            await child.wait()
+        self.last_exit = await ended
+
+    async def _until_leaving(self, longest: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(longest):
+                await self._leaving.wait()
 
     def _metrics(self) -> str:
         up = int(self._child is not None and self._child.returncode is None)

@@ -101,7 +101,7 @@ class Router:
             **settings,
         }
         self._log = (self.folder / "log").open("w+b")
-        self.supervisor = self._start([sys.executable, "-m", "penstock.router", "supervise"])
+        self.supervisor = self.start_supervisor()
         bootstrap = self.folder / "envoy" / "bootstrap.json"
         until(bootstrap.exists, "the agent writes Envoy's bootstrap")
         self.envoy = self.start_envoy()
@@ -112,6 +112,17 @@ class Router:
 
         self.envoy = self._start([str(self._binary), *arguments(self.folder / "envoy", 1)])
         return self.envoy
+
+    def start_supervisor(self, **settings: str) -> subprocess.Popen[bytes]:
+        """Start the supervisor, and with it the agent, as their container does."""
+        self._environment |= settings
+        self.supervisor = self._start([sys.executable, "-m", "penstock.router", "supervise"])
+        return self.supervisor
+
+    def stop_supervisor(self) -> None:
+        """End the supervisor and the agent."""
+        self.supervisor.terminate()
+        self.supervisor.wait(15)
 
     def _start(self, command: list[str]) -> subprocess.Popen[bytes]:
         return subprocess.Popen(command, env=self._environment, stdout=self._log, stderr=self._log)
@@ -200,6 +211,5 @@ class Router:
         """What a kubelet does to a pod that is deleted: the drain hook, then SIGTERM to Envoy, then to the sidecar."""
         told, _ = self.get("/drain", self.supervisor_port, timeout=90.0)
         self.stop_envoy()
-        self.supervisor.terminate()
-        self.supervisor.wait(15)
+        self.stop_supervisor()
         return told
