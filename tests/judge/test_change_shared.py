@@ -22,6 +22,8 @@ def played(*rows: tuple[float, Exposure, int, int], before: Counts = BEFORE) -> 
 HEALTHY = [(float(t), CARRYING, 100, 0) for t in range(50)]
 HARM = [(50.0 + t, CARRYING, 100, 30) for t in range(5)]
 STILL = [(60.0 + t, WITHDRAWN, 100, 30) for t in range(10)]
+LATER_STILL = [(400.0 + t, WITHDRAWN, 100, 30) for t in range(3)]
+LATER_WELL = [(410.0 + t, WITHDRAWN, 100, 0) for t in range(30)]
 WELL = [(70.0 + t, WITHDRAWN, 100, 0) for t in range(30)]
 
 
@@ -38,15 +40,17 @@ WELL = [(70.0 + t, WITHDRAWN, 100, 0) for t in range(30)]
         pytest.param(HEALTHY + HARM + WELL, Finding.RECOVERED, id="recovers at weight 0"),
         pytest.param(HEALTHY + HARM + STILL + WELL, Finding.RECOVERED, id="recovers after a queue has drained"),
         pytest.param(
-            HEALTHY + HARM + STILL + [(400.0, WITHDRAWN, 100, 30)],
-            Finding.PERSISTS,
-            id="still failing when patience ends",
+            HEALTHY + HARM + STILL + LATER_STILL, Finding.PERSISTS, id="still failing after patience has ended"
         ),
         pytest.param(
-            HEALTHY + HARM + STILL + [(400.0, WITHDRAWN, 100, 30), *WELL],
-            Finding.PERSISTS,
-            id="later recovery is its own",
+            HEALTHY + HARM + STILL + LATER_STILL + LATER_WELL, Finding.PERSISTS, id="later recovery is its own"
         ),
+        pytest.param(
+            HEALTHY + HARM + STILL + LATER_WELL,
+            Finding.RECOVERED,
+            id="with few requests the proof may come after patience",
+        ),
+        pytest.param(HEALTHY + HARM + STILL + LATER_WELL[:2], Finding.WITHDRAWN, id="no proof of either yet"),
         pytest.param(HEALTHY + HARM + WELL + HARM, Finding.RECOVERED, id="a rollback is not taken back"),
         pytest.param(
             HEALTHY + HARM + WELL[:2] + HARM[:1] + WELL[:2],
