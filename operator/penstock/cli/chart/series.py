@@ -1,20 +1,21 @@
 """What a chart of a judged release shows, whoever fills it in."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class EvidenceSeries:
-    """The evidence of one release over time, one point per look.
+    """The evidence of one release over time, one point per look; filled in as the looks come.
 
     Args:
         release: its name.
         t: seconds of each look, not falling; a release may begin at any second.
         log_evalue: per guardrail the natural logarithm of the evidence of harm, as long as `t`.
-        threshold: the line at which one guardrail alone takes the release back.
+        threshold: the line at which one guardrail alone takes the release back (`verdict.per_metric_threshold`).
         log_promotion: per guardrail the natural logarithm of the evidence that harm is excluded, as long as `t`.
         threshold_promotion: the line that every guardrail must reach for a promotion.
-        weight: the candidate's share of traffic at each look, in percent, as long as `t`.
+        weight: the candidate's share of traffic at each look, 0 to 1, as long as `t`.
         verdict_at: second of the decisive verdict; None while there is none.
         verdict: that verdict (Promote, Rollback, Inconclusive) or the last one (Hold).
     """
@@ -29,12 +30,12 @@ class EvidenceSeries:
     verdict_at: float | None
     verdict: str
 
-    def __post_init__(self) -> None:
-        curves = {**{f"log_evalue[{name}]": values for name, values in self.log_evalue.items()},
-                  **{f"log_promotion[{name}]": values for name, values in self.log_promotion.items()},
-                  "weight": self.weight}  # fmt: skip
-        for name, values in curves.items():
+    def check(self) -> None:
+        """Raises ValueError when the looks do not fit together."""
+        curves = {f"log_evalue[{name}]": values for name, values in self.log_evalue.items()}
+        curves |= {f"log_promotion[{name}]": values for name, values in self.log_promotion.items()}
+        for name, values in (curves | {"weight": self.weight}).items():
             if len(values) != len(self.t):
                 raise ValueError(f"{name} has {len(values)} values for {len(self.t)} looks: give one for each")
-        if any(later < earlier for earlier, later in zip(self.t, self.t[1:], strict=False)):
+        if any(later < earlier for earlier, later in pairwise(self.t)):
             raise ValueError("t falls: give the looks in the order of time")

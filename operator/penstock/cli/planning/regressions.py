@@ -1,0 +1,104 @@
+"""Which regressions are found when, and which are missed."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from penstock.cli.planning.cohort import Rail
+from penstock.cli.planning.course import Courses, Ending, Scenario, harmed
+from penstock.cli.planning.facts import Outlook, RegressionFacts
+from penstock.cli.planning.promotion import SEED, SURE, spread
+
+BATCH = 40
+"""Releases that are simulated together."""
+
+MOST = 200
+"""Releases of one size of regression."""
+
+JUST_BEYOND = 1.1
+"""Rate over the highest tolerated one that stands for a regression just beyond the tolerance."""
+
+MULTIPLES = (5.0, 2.0, 1.5)
+
+CURVE = 9
+"""Sizes of regression between just beyond and always, for charts."""
+
+APART = 1.3
+"""Factor by which two sizes in a chart differ at least."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """A regression by its rate: `label` says how it is called."""
+
+    label: str
+    rate: float
+
+
+def tolerated_rate(rail: Rail) -> float:
+    """Highest candidate rate that is no harm: beyond it is beyond both margins."""
+    return min(1.0, max(rail.ratio * rail.stable, rail.stable + rail.points))
+
+
+def named_sizes(rail: Rail, always: str) -> list[Size]:
+    """The regressions of the report, the grossest first."""
+    edge = tolerated_rate(rail)
+    sizes = [Size(always, 1.0), Size("10 %", 0.1)]
+    if rail.stable > 0.0:
+        sizes += [Size(f"{multiple:g}×", multiple * rail.stable) for multiple in MULTIPLES]
+    sizes.append(Size("just beyond", edge * JUST_BEYOND if edge * JUST_BEYOND < 1.0 else 0.5 * (edge + 1.0)))
+    labels: dict[float, str] = {}
+    for size in sorted(sizes, key=lambda size: -size.rate):
+        if rail.stable < size.rate <= 1.0:
+            rate = round(size.rate, 12)
+            labels[rate] = f"{labels[rate]}, {size.label}" if rate in labels else size.label
+    return [Size(label, rate) for rate, label in labels.items()]
+
+
+def more_sizes(rail: Rail, known: Iterable[Size]) -> list[Size]:
+    """Sizes between just beyond the tolerance and always, none close to a known one."""
+    edge = tolerated_rate(rail) * JUST_BEYOND
+    rates = [size.rate for size in known]
+    more = []
+    for rate in np.geomspace(max(edge, 1e-6), 1.0, CURVE):
+        if edge < 1.0 and all(max(rate / other, other / rate) >= APART for other in rates):
+            more.append(Size("", float(rate)))
+            rates.append(float(rate))
+    return more
+
+
+def regression_facts(scenario: Scenario, size: Size, effort: int) -> RegressionFacts:
+    """What becomes of a candidate that is worse by `size` on the scenario's one guardrail.
+
+    `effort` is the number of blocks of strata (summed over releases) after which no further releases are simulated.
+    """
+    (rail,) = scenario.rails
+    if size.rate <= tolerated_rate(rail):
+        return RegressionFacts(size.label, size.rate, Outlook.TOLERATED)
+    courses = _follow(replace(scenario, rails=(replace(rail, candidate=size.rate),)), effort)
+    endings = np.concatenate([c.ending for c in courses])
+    back = endings == Ending.ROLLED_BACK
+    found = float(back.mean())
+    events = spread(np.concatenate([c.events for c in courses]), back)
+    return RegressionFacts(
+        size.label,
+        size.rate,
+        Outlook.FOUND if found >= SURE else Outlook.UNCERTAIN,
+        found,
+        float((endings == Ending.PROMOTED).mean()),
+        spread(np.concatenate([c.seconds for c in courses]), back),
+        spread(np.concatenate([c.requests for c in courses]), back),
+        None if events is None else events.median,
+        len(endings),
+    )
+
+
+def _follow(scenario: Scenario, effort: int) -> Sequence[Courses]:
+    batches: list[Courses] = []
+    work = 0
+    while not batches or (len(batches) < MOST // BATCH and work * (1.0 + 1.0 / len(batches)) <= effort):
+        *_, course = harmed(scenario, BATCH, SEED + len(batches))
+        work += course.work
+        batches.append(course.courses())
+    return batches
