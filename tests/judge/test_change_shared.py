@@ -4,7 +4,7 @@ from math import comb, exp
 
 import numpy as np
 import pytest
-from penstock.judge.change import shared
+from penstock.judge.change import codec, shared
 from penstock.judge.change.shared import ODDS, Counts, Exposure, Finding, SharedHarm
 from scipy.stats import beta
 
@@ -62,6 +62,17 @@ WELL = [(70.0 + t, WITHDRAWN, 100, 0) for t in range(30)]
 )
 def test_findings(rows: list[tuple[float, Exposure, int, int]], finding: Finding) -> None:
     assert played(*rows).finding is finding
+
+
+def test_a_guard_resumes_at_every_stratum_to_the_identical_finding() -> None:
+    rows = HEALTHY + HARM + STILL + WELL
+    watch, state = shared.guard(BEFORE), SharedHarm()
+    for time, exposure, requests, failures in rows:
+        text = codec.dumps(state)
+        assert len(text) < 2000
+        state = shared.advance(watch, codec.loads(SharedHarm, text), time, exposure, Counts(requests, failures))
+    assert state == played(*rows)
+    assert state.finding is Finding.RECOVERED
 
 
 def test_without_requests_before_the_release_there_is_nothing_to_compare_with() -> None:

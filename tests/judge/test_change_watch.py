@@ -237,7 +237,7 @@ def test_a_resumed_watch_goes_on_bit_for_bit() -> None:
     resumed, readings = watch.begin(plan, MONDAY), []
     for number, scores in enumerate(steps, start=1):
         if number % 97 == 0:
-            resumed = codec.loads(codec.dumps(resumed))
+            resumed = codec.loads(Watch, codec.dumps(resumed))
         resumed, reading = watch.advance(plan, resumed, MONDAY + 1800 * number, [seen(s) for s in scores])
         readings.append(reading)
     assert readings == straight_readings
@@ -263,7 +263,7 @@ def test_a_learned_watch_of_thirty_streams_is_small() -> None:
 )
 def test_text_that_is_no_state_is_refused(text: str, problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
-        codec.loads(text)
+        codec.loads(Watch, text)
 
 
 def test_the_smallest_shift_is_printed_and_true() -> None:

@@ -1,4 +1,4 @@
-"""A watch as text and back, bit for bit, so that a restart resumes where it was.
+"""A watch or a guard's state as text and back, bit for bit, so that a restart resumes where it was.
 
 JSON with a version; dataclasses are lists of their fields in order, so the text stays small. Floats keep all their bits
 (shortest representation that reads back equal).
@@ -8,35 +8,38 @@ import json
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from types import NoneType, UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
 
-from penstock.judge.change.detector import Evidence
+from penstock.judge.change import detector
+from penstock.judge.change.shared import SharedHarm
 from penstock.judge.change.watch import Watch
 
 VERSION = 1
 
-
-def dumps(watch: Watch) -> str:
-    """The watch as one line of JSON."""
-    return json.dumps([VERSION, _plain(watch)], separators=(",", ":"), allow_nan=False)
+State = TypeVar("State", Watch, SharedHarm)
 
 
-def loads(text: str) -> Watch:
-    """The watch that `dumps` wrote. Raises ValueError for text of another version or shape."""
+def dumps(state: Watch | SharedHarm) -> str:
+    """The state as one line of JSON."""
+    return json.dumps([VERSION, _plain(state)], separators=(",", ":"), allow_nan=False)
+
+
+def loads(kind: type[State], text: str) -> State:
+    """The state of this kind that `dumps` wrote. Raises ValueError for text of another version or shape."""
     try:
         version, plain = json.loads(text)
-        watch = _typed(Watch, plain) if version == VERSION else None
+        state = _typed(kind, plain) if version == VERSION else None
     except (TypeError, ValueError) as error:
-        raise ValueError(f"not the state of a watch ({error}); start a new one") from error
-    if not isinstance(watch, Watch):
-        raise ValueError(f"the state of a watch in version {version}, this code reads {VERSION}; start a new one")
-    return watch
+        raise ValueError(f"not the state of a {kind.__name__} ({error}); start a new one") from error
+    if not isinstance(state, kind):
+        raise ValueError(f"a {kind.__name__} in version {version}, this code reads {VERSION}; start a new one")
+    return state
 
 
 def _plain(value: object) -> object:
-    if isinstance(value, Evidence):
+    if isinstance(value, detector.Evidence):
         return value.values.tolist()
     if isinstance(value, Enum):
         return value.value
@@ -46,8 +49,8 @@ def _plain(value: object) -> object:
 
 
 def _typed(kind: Any, plain: Any) -> Any:
-    if kind is Evidence:
-        return Evidence(np.array(plain, dtype=np.float64))
+    if kind is detector.Evidence:
+        return detector.Evidence(np.array(plain, dtype=np.float64))
     if isinstance(kind, UnionType):
         inner = next(part for part in get_args(kind) if part is not NoneType)
         return None if plain is None else _typed(inner, plain)
