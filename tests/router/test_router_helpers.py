@@ -3,8 +3,10 @@
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import penstock.api.contract as operator
@@ -18,9 +20,9 @@ from penstock.router.envoy.clusters import PLENTY
 from penstock.router.envoy.resources import seconds, socket_address
 from penstock.router.errors import BadInputError, EnvoyUnavailableError
 from penstock.router.http import Request, Response, serve
-from penstock.router.settings import Settings, read_settings
+from penstock.router.settings import Settings, every_address, read_settings
 from penstock.router.supervise import Supervisor
-from router_bench.routers import Router, free_port
+from router_bench.routers import Router, free_port, until
 
 pytestmark = [pytest.mark.router, pytest.mark.xdist_group("router")]
 
@@ -43,7 +45,7 @@ def test_the_agent_loads_nothing_heavy() -> None:
 
 
 def test_a_supervisor_never_ends_by_its_childs_doing_and_tells_how_often_it_started(tmp_path: Path) -> None:
-    settings = Settings(tmp_path, tmp_path, "r", agent_bind="127.0.0.1", supervisor_port=free_port())
+    settings = Settings(tmp_path, tmp_path, "r", "127.0.0.1", agent_bind="127.0.0.1", supervisor_port=free_port())
     supervisor = Supervisor(settings, (sys.executable, "-c", "raise SystemExit(7)"))
 
     async def watch() -> str:
@@ -66,7 +68,7 @@ def test_a_supervisor_never_ends_by_its_childs_doing_and_tells_how_often_it_star
 
 
 def test_a_supervisor_waits_for_a_program_that_is_not_there(tmp_path: Path) -> None:
-    settings = Settings(tmp_path, tmp_path, "r", agent_bind="127.0.0.1", supervisor_port=free_port())
+    settings = Settings(tmp_path, tmp_path, "r", "127.0.0.1", agent_bind="127.0.0.1", supervisor_port=free_port())
     supervisor = Supervisor(settings, (str(tmp_path / "missing"),))
 
     async def watch() -> None:
@@ -137,6 +139,15 @@ def test_the_small_http_server_answers_requests_and_hangs_up_on_anything_else(
     assert answer.startswith(f"HTTP/1.1 {status} OK".encode()) if status else answer == b""
 
 
+def test_a_router_takes_callers_of_every_address_family_that_there_is(new_router: Callable[..., Router]) -> None:
+    router = new_router(PENSTOCK_ROUTER_BIND=every_address())
+    until(router.is_ready, "it is ready over IPv4")
+    if every_address() == "::":
+        with socket.create_connection(("::1", router.ready_port), timeout=5) as connection:
+            connection.sendall(b"GET /ready HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n")
+            assert connection.recv(15).startswith(b"HTTP/1.1 200")
+
+
 def test_durations_and_addresses_are_written_as_envoy_reads_them() -> None:
     assert [seconds(ms) for ms in (2, 1_000, 1_500)] == ["0.002s", "1s", "1.500s"]
     assert socket_address("::", 1) == {"socket_address": {"address": "::", "port_value": 1, "ipv4_compat": True}}
@@ -144,7 +155,7 @@ def test_durations_and_addresses_are_written_as_envoy_reads_them() -> None:
 
 
 def test_the_agent_tells_nothing_but_health_without_the_token(
-    shared_router: Router, new_router: type[Router], tmp_path: Path
+    shared_router: Router, new_router: Callable[..., Router], tmp_path: Path
 ) -> None:
     token = tmp_path / "token"
     token.write_text("secret\n")

@@ -58,6 +58,13 @@ def test_each_epoch_has_a_slot_of_its_own_while_the_last_one_may_still_be_used()
     assert [slot.epoch for slot in much_later.slots["fraud"]] == [2, 3]
 
 
+def test_a_slot_is_told_apart_until_it_is_needed_again() -> None:
+    state = after(table(route(epoch=1)), table(route(epoch=2))).state
+    years_later = advance(state, table(route(epoch=2)), 1e9).state
+    assert [slot.epoch for slot in years_later.slots["fraud"]] == [1, 2]
+    assert advance(advance(state, table(), 1e9).state, table(), 2e9).state.slots == {}
+
+
 def test_endpoints_and_timeouts_may_change_within_an_epoch() -> None:
     moved = route(timeout=2_000, stable=Arm("one", Role.STABLE, 5_000, ()))
     plan = after(table(route()), table(moved))

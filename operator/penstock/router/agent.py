@@ -11,7 +11,7 @@ from penstock.router import memory
 from penstock.router.admin import Admin
 from penstock.router.envoy.bootstrap import ADMIN_SOCKET, bootstrap
 from penstock.router.envoy.listeners import SCOPE
-from penstock.router.envoy.parts import Kind, Parts, Ports, cluster_parts, listener_parts, route_parts
+from penstock.router.envoy.parts import OURS, Kind, Parts, Ports, cluster_parts, listener_parts, route_parts
 from penstock.router.errors import BadInputError, EnvoyUnavailableError
 from penstock.router.install import Installer
 from penstock.router.journal import Journal, replace_file
@@ -146,7 +146,12 @@ class Agent:
         changed = [n for n in {*wanted.models, *had.models} if wanted.models.get(n) != had.models.get(n)]
         memory.save(self._settings.ledger_folder, Remembered(wanted, {name: had.models.get(name) for name in changed}))
         self._counts_by = wanted
-        refused = await self._installer.install(self._parts(wanted), _less_candidate(had, wanted))
+        parts = self._parts(wanted)
+        if had is EMPTY:
+            # This pod says that it is ready only when the models' own listeners are there.
+            listeners = {name: part for name, part in parts[Kind.LISTENERS].items() if name != OURS}
+            await self._installer.install({**parts, Kind.LISTENERS: listeners}, frozenset())
+        refused = await self._installer.install(parts, _less_candidate(had, wanted))
         self.state = self._counts_by = settle(had, wanted, refused, now)
         memory.save(self._settings.ledger_folder, Remembered(self.state, {}))
         self.refused_by_envoy = refused

@@ -35,7 +35,7 @@ _REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found"
 
 
 async def serve(handler: Handler, address: str, port: int) -> asyncio.Server:
-    """Start serving; raises OSError when the port cannot be had."""
+    """Start serving, on every address when none is given; raises OSError when the port cannot be had."""
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -45,7 +45,7 @@ async def serve(handler: Handler, address: str, port: int) -> asyncio.Server:
         finally:
             writer.close()
 
-    return await asyncio.start_server(connected, address, port)
+    return await asyncio.start_server(connected, address or None, port)
 
 
 async def _serve_connection(handler: Handler, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

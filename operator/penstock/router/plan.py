@@ -102,7 +102,7 @@ def advance(state: RouterState, table: RoutingTable, now: float) -> Plan:
     """The state that the table asks for at time `now` (seconds since 1970)."""
     wanted, refused = _admissible(state, table)
     models = dict(state.models)
-    slots = {name: list(_living(slots, now)) for name, slots in state.slots.items()}
+    slots = {name: list(slots if name in models else _living(slots, now)) for name, slots in state.slots.items()}
     scopes = {name: list(_living(scopes, now)) for name, scopes in state.scopes.items()}
     leaving = [item for item in state.leaving if item.until > now]
     generation = state.next_generation
@@ -123,7 +123,7 @@ def advance(state: RouterState, table: RoutingTable, now: float) -> Plan:
         else:
             if current is not None:
                 _retire(own_slots, current.route, now)
-            number = _take_slot(own_slots, route)
+            number = _take_slot(own_slots, route, now)
         if current is not None and not current.route.revisions <= route.revisions:
             leaving.append(_leave(current, now))
         if current is not None and current.scope.reads_like(route):
@@ -207,9 +207,11 @@ def _retire_scopes(scopes: list[Scope], route: ModelRoute, now: float) -> list[S
     return [replace(scope, free_at=_over(route, now)) if scope.free_at is None else scope for scope in scopes]
 
 
-def _take_slot(slots: list[Slot], route: ModelRoute) -> int:
-    taken = {slot.number for slot in slots}
-    number = next(number for number in range(len(slots) + 1) if number not in taken)
+def _take_slot(slots: list[Slot], route: ModelRoute, now: float) -> int:
+    """The number of a slot for this route's epoch: the one that has been free for longest, else a new one."""
+    free = [(slot.free_at, slot.number) for slot in slots if slot.free_at is not None and slot.free_at <= now]
+    number = min(free)[1] if free else max((slot.number for slot in slots), default=-1) + 1
+    slots[:] = [slot for slot in slots if slot.number != number]
     candidate = None if route.candidate is None else route.candidate.revision
     slots.append(
         Slot(number, route.uid, route.release, route.epoch, route.candidate_weight, route.stable.revision, candidate)

@@ -1,5 +1,6 @@
 """How one router pod is set up, from its environment."""
 
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +18,13 @@ class Settings:
     """`envoy_folder` holds Envoy's files and admin socket, `ledger_folder` the ledger and the agent's state; both
     outlive a container. `router` names this replica in the ledger. The table comes from `table_file` if there is one,
     else from a ConfigMap. `token_file`, if any, holds what callers must show as bearer token. `bind` is the address of
-    Envoy's listeners, `agent_bind` that of the agent and its supervisor."""
+    Envoy's listeners, `agent_bind` that of the agent and its supervisor (empty: every address)."""
 
     envoy_folder: Path
     ledger_folder: Path
     router: str
-    bind: str = "::"
-    agent_bind: str = "0.0.0.0"  # noqa: S104
+    bind: str
+    agent_bind: str = ""
     ready_port: int = READY_PORT
     agent_port: int = AGENT_PORT
     supervisor_port: int = SUPERVISOR_PORT
@@ -42,7 +43,7 @@ class Settings:
 def read_settings(environment: Mapping[str, str]) -> Settings:
     """Raises BadInputError naming the variable."""
     folder = Path(environment.get("PENSTOCK_ROUTER_FOLDER", "/run/penstock/router"))
-    defaults = Settings(folder, folder, "")
+    defaults = Settings(folder, folder, "", every_address())
     return Settings(
         envoy_folder=folder / "envoy",
         ledger_folder=folder / "ledger",
@@ -63,6 +64,16 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         poll_seconds=_seconds(environment, "PENSTOCK_POLL_SECONDS", defaults.poll_seconds),
         drain_seconds=_seconds(environment, "PENSTOCK_DRAIN_SECONDS", defaults.drain_seconds),
     )
+
+
+def every_address() -> str:
+    """What to bind to for callers of both IP families, on a kernel that may lack the newer one."""
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+            probe.bind(("::", 0))
+    except OSError:
+        return "0.0.0.0"  # noqa: S104
+    return "::"
 
 
 def _path(environment: Mapping[str, str], name: str) -> Path | None:
