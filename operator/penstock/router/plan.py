@@ -102,7 +102,7 @@ def advance(state: RouterState, table: RoutingTable, now: float) -> Plan:
     """The state that the table asks for at time `now` (seconds since 1970)."""
     wanted, refused = _admissible(state, table)
     models = dict(state.models)
-    slots = {name: list(slots if name in models else _living(slots, now)) for name, slots in state.slots.items()}
+    slots = {name: list(slots) for name, slots in state.slots.items()}
     scopes = {name: list(_living(scopes, now)) for name, scopes in state.scopes.items()}
     leaving = [item for item in state.leaving if item.until > now]
     generation = state.next_generation
@@ -134,10 +134,11 @@ def advance(state: RouterState, table: RoutingTable, now: float) -> Plan:
             own_scopes.append(scope)
             generation += 1
         models[name] = InForce(route, number, scope)
+    kept = {name: own if name in models else _living(own, now) for name, own in slots.items()}
     following = RouterState(
         models=models,
         leaving=tuple(leaving),
-        slots={name: tuple(own) for name, own in slots.items() if own},
+        slots={name: tuple(own) for name, own in kept.items() if own},
         scopes={name: tuple(own) for name, own in scopes.items() if own},
         next_generation=generation,
     )
