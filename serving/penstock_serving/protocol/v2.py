@@ -7,7 +7,6 @@ models without text columns, a single two-dimensional input of all columns, take
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import orjson
 
 from penstock_serving.model.datatype import INTEGERS, Datatype
@@ -169,8 +168,3 @@ def encode_request(matrix: Matrix, signature: Signature, outputs: Sequence[str])
             values = [None if value is None else int(value) for value in values]
         inputs.append({"name": column.name, "datatype": column.datatype.value, "shape": [len(values)], "data": values})
     return {"inputs": inputs, "outputs": [{"name": name} for name in outputs]}
-
-
-def row_count(call: Call) -> int:
-    """How many rows a call has."""
-    return int(np.shape(call.matrix)[0])

@@ -7,7 +7,6 @@ saturated (marked, with Retry-After), 500 the model failed, 503 not serving, 504
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Protocol
 
@@ -15,16 +14,14 @@ import orjson
 
 from penstock_serving import contract
 from penstock_serving.model.load import Model
-from penstock_serving.model.signature import Signature
-from penstock_serving.protocol import v1, v2
-from penstock_serving.protocol.call import Call
+from penstock_serving.protocol import v2
 from penstock_serving.protocol.errors import ModelRefusalError, NotServingError, RequestError, SaturatedError
 from penstock_serving.server.body import BodyProtocol, BodyReader
-from penstock_serving.server.engine import Answer, as_request_error, compute
+from penstock_serving.server.engine import V1, V2, Engine, Prediction, Wire, as_request_error
 from penstock_serving.server.feed import Feed
+from penstock_serving.server.identity import Identity
 from penstock_serving.server.lifecycle import Lifecycle
 from penstock_serving.server.metrics import ServerMetrics
-from penstock_serving.server.observe import Observer
 from penstock_serving.server.predictor import Predictor
 
 _VERSION = version("penstock")
@@ -53,33 +50,6 @@ class Exchange(BodyProtocol, Protocol):
     def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Who answers: the model's name, its revision and digest."""
-
-    name: str
-    revision: str
-    digest: str
-
-    def headers(self) -> list[tuple[str, str]]:
-        return [(contract.HEADER_DIGEST, self.digest), (contract.HEADER_REVISION, self.revision)]
-
-    def parameters(self) -> dict[str, str]:
-        return {"digest": self.digest, "revision": self.revision}
-
-
-@dataclass(frozen=True, slots=True)
-class Wire:
-    """One of the two ways to ask for a prediction."""
-
-    route: str
-    decode: Callable[[bytes, Signature], Call]
-
-
-_V2 = Wire("infer", v2.decode_call)
-_V1 = Wire("predict", v1.decode_call)
-
-
 class App:
     """Answers requests about one model. RSGI entry point: `__rsgi__`."""
 
@@ -93,13 +63,13 @@ class App:
         metrics: ServerMetrics,
         lifecycle: Lifecycle,
     ) -> None:
-        self._identity, self._model, self._predictor, self._bodies = identity, model, predictor, bodies
+        self._identity, self._signature = identity, model.signature
+        self._engine = Engine(model, identity)
+        self._predictor, self._bodies = predictor, bodies
         self._feed, self._metrics, self._lifecycle = feed, metrics, lifecycle
-        self._observer = Observer(model.signature)
-        self._headers = [_JSON, *identity.headers()]
-        self._parameters = identity.parameters()
+        self._headers = [_JSON, *identity.headers]
         name = identity.name
-        self._predictions = {f"/v2/models/{name}/infer": _V2, f"/v1/models/{name}:predict": _V1}
+        self._predictions = {f"/v2/models/{name}/infer": V2, f"/v1/models/{name}:predict": V1}
         self._documents: dict[str, Callable[[], tuple[int, object]]] = {
             contract.PATH_LIVE: self._live,
             contract.PATH_READY: lambda: self._ready({"ready": True}),
@@ -130,27 +100,22 @@ class App:
 
     async def _predict(self, wire: Wire, scope: Scope, exchange: Exchange) -> int:
         try:
-            call, answer = await self._compute(wire, scope, exchange)
+            prediction = await self._compute(wire, scope, exchange)
         except RequestError as error:
             return self._fail(exchange, error)
-        if wire is _V2:
-            body = v2.response(self._identity.name, call, answer.outputs, self._parameters)
-        else:
-            body = v1.response(answer.outputs)
-        self._answer(exchange, 200, body, [])
-        self._metrics.rows.inc(v2.row_count(call))
-        self._feed.rows(self._observer.rows(call.matrix, answer.predictions))
+        self._answer(exchange, 200, prediction.body, [])
+        self._metrics.rows.inc(len(prediction.observed))
+        self._feed.rows(prediction.observed)
         return 200
 
-    async def _compute(self, wire: Wire, scope: Scope, exchange: Exchange) -> tuple[Call, Answer]:
+    async def _compute(self, wire: Wire, scope: Scope, exchange: Exchange) -> Prediction:
         _require_json(scope.headers)
         body = await self._bodies.read(exchange, scope.headers.get("content-length"))
-        call = wire.decode(body, self._model.signature)
-        future = await self._predictor.run(lambda: compute(self._model, call), _patience(scope.headers))
+        future = await self._predictor.run(lambda: self._engine.predict(wire, body), _patience(scope.headers))
         error = future.exception()
         if error is not None:
             raise as_request_error(error)
-        return call, future.result()
+        return future.result()
 
     def _document(self, scope: Scope, wire: Wire | None) -> tuple[int, object]:
         document = self._documents.get(scope.path.rstrip("/"))
@@ -185,9 +150,9 @@ class App:
         return 200, {"name": "penstock", "version": _VERSION, "extensions": []}
 
     def _model_metadata(self) -> tuple[int, object]:
-        versions = self._model.signature.versions
-        properties = self._parameters | {"scikit_learn": versions.scikit_learn, "python": versions.python}
-        return 200, v2.model_metadata(self._identity.name, self._model.signature, properties)
+        versions = self._signature.versions
+        properties = self._identity.parameters | {"scikit_learn": versions.scikit_learn, "python": versions.python}
+        return 200, v2.model_metadata(self._identity.name, self._signature, properties)
 
     def _fail(self, exchange: Exchange, error: RequestError) -> int:
         more: list[tuple[str, str]] = []

@@ -1,8 +1,8 @@
-"""From a checked call to encoded outputs, on a thread: the only place that runs the model."""
+"""From a request's body to its answer's, on a thread: the only place that reads requests and runs the model."""
 
 import os
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,21 +10,69 @@ import numpy as np
 
 from penstock_serving.model.frame import Matrix
 from penstock_serving.model.load import Model
-from penstock_serving.protocol import tensors
+from penstock_serving.model.signature import Signature
+from penstock_serving.protocol import tensors, v1, v2
 from penstock_serving.protocol.call import Call
 from penstock_serving.protocol.errors import ModelFailureError, ModelRefusalError, RequestError
 from penstock_serving.protocol.rules import Rule
+from penstock_serving.server.identity import Identity
+from penstock_serving.server.observe import Observer
+
+Outputs = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Computed:
     """Encoded outputs in the order asked for, and the raw predictions [rows] if they were computed."""
 
     outputs: list[Mapping[str, Any]]
     predictions: Matrix | None
 
 
-def compute(model: Model, call: Call) -> Answer:
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """An answer's body, and what the monitor is told: rows [rows, columns + 1]."""
+
+    body: bytes
+    observed: Matrix
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """One of the ways to ask for a prediction: how its bodies are read and written."""
+
+    route: str
+    decode: Callable[[bytes, Signature], Call]
+    encode: Callable[[Identity, Call, Outputs], bytes]
+
+
+V2 = Wire(
+    "infer",
+    v2.decode_call,
+    lambda identity, call, outputs: v2.response(identity.name, call, outputs, identity.parameters),
+)
+V1 = Wire("predict", v1.decode_call, lambda _identity, _call, outputs: v1.response(outputs))
+
+
+class Engine:
+    """Answers bodies. Stateless but for the model: any number of threads may use it."""
+
+    def __init__(self, model: Model, identity: Identity) -> None:
+        self._model, self._identity = model, identity
+        self._observer = Observer(model.signature)
+
+    def predict(self, wire: Wire, body: bytes) -> Prediction:
+        """Read, check, compute, write.
+
+        Raises `RequestError` for a request that gets no prediction; exceptions of the model pass through.
+        """
+        call = wire.decode(body, self._model.signature)
+        computed = compute(self._model, call)
+        answer = wire.encode(self._identity, call, computed.outputs)
+        return Prediction(answer, self._observer.rows(call.matrix, computed.predictions))
+
+
+def compute(model: Model, call: Call) -> Computed:
     """Compute a call's outputs.
 
     Raises `ModelFailureError` for outputs that are not finite or not as declared, `ModelRefusalError` for the
@@ -41,7 +89,7 @@ def compute(model: Model, call: Call) -> Answer:
         encoded.append(tensors.encode(model.signature.output[name], values))
         if name == "predict":
             predictions = np.asarray(values)
-    return Answer(encoded, predictions)
+    return Computed(encoded, predictions)
 
 
 def as_request_error(error: BaseException) -> RequestError:

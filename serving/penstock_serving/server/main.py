@@ -17,9 +17,10 @@ from penstock_serving.metrics_port import read_token, serve_metrics
 from penstock_serving.model.errors import BadModelError, ModelError, report
 from penstock_serving.model.files import model_directory
 from penstock_serving.model.load import load_model
-from penstock_serving.server.app import App, Identity
+from penstock_serving.server.app import App
 from penstock_serving.server.body import BodyReader
 from penstock_serving.server.feed import Feed
+from penstock_serving.server.identity import Identity
 from penstock_serving.server.lifecycle import Lifecycle
 from penstock_serving.server.metrics import ServerMetrics
 from penstock_serving.server.predictor import Limits, Predictor
@@ -75,8 +76,7 @@ async def serve(config: Settings, imported: float) -> None:
     predictor = Predictor(config.limits)
     feed = Feed(config.monitor_socket)
     identity = config.identity
-    labels = (identity.name, identity.revision, identity.digest)
-    metrics = ServerMetrics(labels, feed, lambda: predictor.in_flight)
+    metrics = ServerMetrics(identity.labels, feed, lambda: predictor.in_flight)
     metrics.started("import", imported)
     metrics_server = _listen(config, metrics)
     directory = model_directory(config.models, identity.digest)

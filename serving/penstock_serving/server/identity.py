@@ -1,0 +1,29 @@
+"""Who answers."""
+
+from dataclasses import dataclass
+
+from penstock_serving import contract
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The served model's name, revision and digest."""
+
+    name: str
+    revision: str
+    digest: str
+
+    @property
+    def labels(self) -> tuple[str, str, str]:
+        """Values of `contract.IDENTITY_LABELS`."""
+        return self.name, self.revision, self.digest
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        """Headers of every answer."""
+        return [(contract.HEADER_DIGEST, self.digest), (contract.HEADER_REVISION, self.revision)]
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """Parameters of every v2 answer."""
+        return {"digest": self.digest, "revision": self.revision}
