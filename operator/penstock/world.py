@@ -211,15 +211,18 @@ class Evidence:
 class RouteView:
     """What the router has for one ModelDeployment.
 
-    `port`, `epoch`, `weight` (percent) and `stable` are the table's, None or empty before the model is in it;
-    `confirmed` is the lowest epoch that Envoy serves over all ready router pods, None while one of them cannot tell.
+    `port`, `epoch`, `weight` (percent), `stable` and `candidate` are the table's, None or empty before the model is in
+    it; `confirmed` is the lowest epoch that Envoy serves over all ready router pods, None while one of them cannot
+    tell; `reachable` is how many pods of the candidate each of them knows at least.
     """
 
     port: int | None = None
     epoch: int | None = None
     weight: int = 0
     stable: str = ""
+    candidate: str = ""
     confirmed: int | None = None
+    reachable: int = 0
     ready_pods: int = 0
     problem: str = ""
     """Why the model keeps its last good routes, or has none; empty when all is well."""
@@ -242,14 +245,14 @@ class World:
     defaults: Defaults
     deployment: ModelDeployment
     revisions: tuple[ModelRevision, ...] = ()
-    """All ModelRevisions that carry its label."""
+    """All ModelRevisions whose ownerReferences name it; others that carry its label or name belong to `objects`."""
     workloads: tuple[Workload, ...] = ()
     """All Deployments (apps/v1) that carry its label."""
     pods: tuple[Pod, ...] = ()
     """All serving pods that carry its label."""
     objects: tuple[Live, ...] = ()
-    """Every other object that the core may write for it and that is there: by label, and besides by exact name
-    whatever its labels (`reconcile.names_of` lists the names), so that a taken name is seen."""
+    """Its Services and NetworkPolicies by label, and what is there of the objects that `reconcile.deployment.names_of`
+    lists by their exact names, whatever their labels and owners, so that a taken name is seen. Each once."""
     route: RouteView = RouteView()
     evidence: Evidence | None = None
     """None while nobody has judged, as after a restart."""
@@ -279,7 +282,6 @@ class RoutedModel:
 
     deployment: ModelDeployment
     revisions: tuple[ModelRevision, ...]
-    pods: tuple[Pod, ...]
     service: Live | None = None
     """The Service of its name, whoever owns it."""
 
@@ -290,9 +292,11 @@ class AgentReport:
 
     pod: str
     epochs: Mapping[str, int]
-    """Epoch in force and confirmed by Envoy, by model."""
+    """Epoch in force and confirmed by Envoy, by the uid of the ModelDeployment."""
+    candidates: Mapping[str, int]
+    """Candidate pods that it knows, by the uid of the ModelDeployment."""
     kept_back: Mapping[str, str]
-    """Models that keep their last good routes, and why."""
+    """Names of models that keep their last good routes, and why."""
     table_problem: str = ""
 
 
@@ -309,7 +313,7 @@ class RouterWorld:
     unreadable: tuple[str, ...] = ()
     """Names of ModelDeployments that are there but cannot be used; the router keeps what it has for them."""
     objects: tuple[Live, ...] = ()
-    """What is there of the objects that the core writes for a router (`reconcile.router_names_of`), owned or not."""
+    """What is there of the objects that `reconcile.router.router_names_of` lists by their exact names, owned or not."""
     workload: Workload | None = None
     pods: tuple[Pod, ...] = ()
     reports: tuple[AgentReport, ...] = ()

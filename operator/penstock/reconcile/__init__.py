@@ -2,5 +2,6 @@
 
 `deployment.reconcile(world: World) -> Iterator[Effect]` for a ModelDeployment, `unusable.reconcile_unusable(unusable:
 Unusable) -> Iterator[Effect]` for one that cannot be read, `router.reconcile_router(world: RouterWorld) ->
-Iterator[Effect]` for the router of a namespace. `observing` turns the API server's documents into parts of a snapshot.
+Iterator[Effect]` for the router of a namespace. `snapshot`, `observing` and `routing_view` turn what was read into a
+snapshot.
 """

@@ -58,6 +58,7 @@ def situation_of(
         crash=crash_of(crew.pods, beside, world.troubled_nodes, world.now),
         nodes=world.troubled_nodes,
         confirmed=world.route.confirmed is not None and world.route.confirmed >= release.epoch,
+        reachable=world.route.reachable if world.route.candidate == candidate.metadata.name else 0,
         evidence=evidence,
         exposure_allowed=evidence is not None and _exposure_allowed(world, at, requests, evidence),
         requests_wanted=requests,

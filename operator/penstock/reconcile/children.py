@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pydantic import ValidationError
@@ -18,12 +19,13 @@ from penstock.reconcile.effects import Effect, Ref
 from penstock.reconcile.owning import Estate
 from penstock.render.metadata import Owner
 from penstock.render.network_policy import serving_network_policy
+from penstock.render.revision_service import revision_service
 from penstock.render.service import service
 from penstock.render.serving_deployment import ANNOTATION_PLACEMENT, serving_deployment
 from penstock.render.templates import TEMPLATES
 from penstock.rollout.pods import FULL, pods_for
 from penstock.rollout.steps import Position, next_weight
-from penstock.world import Workload, World
+from penstock.world import Live, World
 
 DRAINED = timedelta(seconds=30)
 """Pods outlive the end of their traffic by this much, and by the longest call, so that those under way are answered."""
@@ -52,6 +54,7 @@ def revision_names(deployment: ModelDeployment, revision: str) -> tuple[Ref, ...
     return (
         Ref(API_VERSION, "ModelRevision", namespace, revision),
         Ref("apps/v1", "Deployment", namespace, revision),
+        Ref("v1", "Service", namespace, revision),
     )
 
 
@@ -64,6 +67,7 @@ def settle_children(world: World, estate: Estate, book: Book) -> Iterator[Effect
             continue
         placement = placement_of(estate, name, world.deployment.spec.runtime.pod_template)
         yield from estate.settle(serving_deployment(owner, name, revision.spec, replicas, placement))
+        yield from estate.settle(revision_service(owner, name))
     if world.route.port is not None:
         yield from estate.settle(service(owner, world.deployment.spec.service, DEFAULT_ROUTER, world.route.port))
     if book.revisions:
@@ -108,19 +112,31 @@ def placement_of(estate: Estate, revision: str, placement: Placement) -> Placeme
         return placement
 
 
-def leftover(world: World, book: Book) -> list[tuple[Workload, datetime]]:
-    """Deployments that should be no more, and when each may go."""
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """An object of a revision that gets no more traffic, and when it may go."""
+
+    live: Live
+    goes_at: datetime
+
+
+def leftovers(world: World, book: Book) -> list[Leftover]:
+    """Deployments and Services of revisions that should have no pods any more."""
     wanted = replicas_by_revision(world, book)
+    uid = world.deployment.metadata.uid
+    services = [
+        live for live in world.objects if live.kind == "Service" and live.name != world.deployment.metadata.name
+    ]
     return [
-        (workload, _goes_at(world, book, workload))
-        for workload in world.workloads
-        if workload.revision not in wanted and world.deployment.metadata.uid in workload.live.owners
+        Leftover(live, _goes_at(world, book, live.name))
+        for live in (*(workload.live for workload in world.workloads), *services)
+        if live.name not in wanted and uid in live.owners and not live.deleting
     ]
 
 
-def _goes_at(world: World, book: Book, workload: Workload) -> datetime:
+def _goes_at(world: World, book: Book, name: str) -> datetime:
     """Traffic ends first: every router has confirmed the weights without it, and requests under way are over."""
-    revision = book.find(workload.revision)
+    revision = book.find(name)
     if revision is None:
         return world.now
     ended = _ended_at(world, book, revision)

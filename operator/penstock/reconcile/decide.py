@@ -147,10 +147,8 @@ def _begun(
     retry = hearing.retry
     if there is not None and there.record.role is Role.REJECTED and retry is None:
         return book
-    # Without a stable revision the table names the candidate, so another candidate is a change of arms.
-    epoch = book.epoch if stable is not None else book.epoch + 1
     before = Record() if there is None else there.record
-    record = records.started(before, now, epoch, terms_of(world.deployment.spec.rollout))
+    record = records.started(before, now, book.epoch, terms_of(world.deployment.spec.rollout))
     if there is None:
         return book.write(_new(world, wanted.name, wanted.spec, record))
     if retry is None:

@@ -17,7 +17,7 @@ from penstock.api.status import ModelDeploymentStatus
 from penstock.reconcile.book import Book
 from penstock.reconcile.children import (
     fixed_names,
-    leftover,
+    leftovers,
     owner_of,
     revision_names,
     settle_children,
@@ -110,18 +110,15 @@ def _became(before: Book, revision: ModelRevision) -> str:
 
 
 def _called(world: World, book: Book) -> Iterator[Effect]:
-    """Call the router when its table does not say what the records say."""
-    route, stable, candidate = world.route, book.stable, book.candidate
-    weight = 0 if candidate is None or stable is None else _weight(candidate)
-    same_stable = stable is None or route.stable == stable.metadata.name
-    if route.port is None or route.epoch != book.epoch or route.weight != weight or not same_stable:
+    """Call the router when its table is not at the records' epoch."""
+    if book.revisions and (world.route.port is None or world.route.epoch != book.epoch):
         yield Requeue(Queue.ROUTER, world.deployment.metadata.namespace, DEFAULT_ROUTER, timedelta(0))
 
 
 def _cleared(world: World, book: Book, wanted: Wanted | None) -> Iterator[Effect]:
-    for workload, goes_at in leftover(world, book):
-        if world.now >= goes_at and not workload.live.deleting:
-            yield Delete(ref_of(workload.live.manifest), workload.live.uid, "its revision gets no more traffic")
+    for leftover in leftovers(world, book):
+        if world.now >= leftover.goes_at:
+            yield Delete(ref_of(leftover.live.manifest), leftover.live.uid, "its revision gets no more traffic")
     yield from prune(world, book, None if wanted is None else wanted.name)
 
 
@@ -140,7 +137,7 @@ def _status(world: World, status: ModelDeploymentStatus) -> Status:
 
 def _looked_at_again(world: World, book: Book, outlook: Outlook, obstacle: Trouble | None) -> Iterator[Effect]:
     """When time alone may change something."""
-    times: list[datetime] = [goes_at for workload, goes_at in leftover(world, book) if not workload.live.deleting]
+    times: list[datetime] = [leftover.goes_at for leftover in leftovers(world, book)]
     if outlook.until is not None:
         times.append(outlook.until)
     if obstacle is not None:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from penstock.api.names import LABEL_REVISION
-from penstock.world import Container, ContainerRole, Exit, Live, Manifest, Pod, Workload
+from penstock.world import AgentReport, Container, ContainerRole, Exit, Live, Manifest, Pod, Workload
 
 _FAILED_PHASE = "Failed"
 
@@ -44,6 +44,18 @@ def pod_of(document: Manifest) -> Pod:
         unschedulable=_unschedulable(conditions),
         disruption=_disruption(status, conditions),
         containers=tuple(_containers(spec, status)),
+    )
+
+
+def report_of(pod: str, state: Manifest) -> AgentReport:
+    """What the agent of a router pod answers to /state."""
+    models = [model for model in _part(state, "models").values() if model.get("live")]
+    return AgentReport(
+        pod=pod,
+        epochs={str(model["uid"]): int(model["epoch"]) for model in models},
+        candidates={str(model["uid"]): int(model["endpoints"].get("candidate", 0)) for model in models},
+        kept_back={str(name): str(why) for name, why in _part(state, "keptBack").items()},
+        table_problem=str(state.get("tableProblem") or ""),
     )
 
 

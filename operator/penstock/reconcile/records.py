@@ -1,4 +1,8 @@
-"""What becomes of a revision's record: one function for each transition."""
+"""What becomes of a revision's record: one function for each transition.
+
+`epoch` is the deployment's so far. Every change of arms or weights makes it grow by one, because routers tell changes by
+it; whoever carries the highest one changed last.
+"""
 
 from datetime import datetime
 
@@ -10,15 +14,15 @@ from penstock.world import Evidence
 
 
 def started(record: Record, now: datetime, epoch: int, terms: Terms) -> Record:
-    """A release begins, without traffic."""
-    release = Release(started_at=now, epoch=epoch, step_since=now, terms=terms)
+    """A release begins: the routers learn of the candidate, which gets no traffic yet."""
+    release = Release(started_at=now, epoch=epoch + 1, step_since=now, terms=terms)
     return record.model_copy(
         update={"role": Role.CANDIDATE, "reason": None, "message": "", "since": now, "release": release}
     )
 
 
 def advanced(record: Record, step: int, weight: int, now: datetime, epoch: int) -> Record:
-    """The next step begins. `epoch` is the deployment's; it grows when the weight changes."""
+    """The next step begins."""
     release = _release(record)
     grown = epoch + 1 if weight != release.weight else release.epoch
     return _with_release(record, step=step, weight=weight, step_since=now, epoch=grown)
@@ -73,11 +77,7 @@ def _release(record: Record) -> Release:
 
 
 def _without_traffic(record: Record, epoch: int) -> Record:
-    """Without a change of weights the epoch stays, because routers tell changes by it."""
-    release = record.release
-    if release is None or release.weight == 0:
-        return record
-    return _with_release(record, weight=0, epoch=epoch + 1)
+    return record if record.release is None else _with_release(record, weight=0, epoch=epoch + 1)
 
 
 def _with_release(record: Record, **changes: object) -> Record:

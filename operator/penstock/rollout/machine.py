@@ -205,13 +205,17 @@ def _candidate_short(situation: Situation) -> Move | None:
 
 
 def _unconfirmed(situation: Situation) -> Move | None:
-    if not situation.position.begun or situation.confirmed:
-        return None
-    return _waiting(
-        situation,
-        Reason.WEIGHT_UNCONFIRMED,
-        f"Not every router pod has confirmed {situation.release.weight} % for the candidate.",
-    )
+    if not situation.confirmed:
+        return _waiting(
+            situation,
+            Reason.WEIGHT_UNCONFIRMED,
+            f"Not every router pod has confirmed {situation.release.weight} % for the candidate.",
+        )
+    if situation.reachable == 0 and not situation.position.begun:
+        return _waiting(
+            situation, Reason.WEIGHT_UNCONFIRMED, "Not every router pod knows the addresses of the candidate's pods."
+        )
+    return None
 
 
 def _without_evidence(situation: Situation) -> Move | None:

@@ -64,6 +64,8 @@ class Situation:
     """Nodes that are not well, and why."""
     confirmed: bool
     """Whether every router serves the weight last set."""
+    reachable: int
+    """Candidate pods that every router knows."""
     evidence: Evidence | None
     """Of this release; None while there is none."""
     exposure_allowed: bool
