@@ -133,13 +133,13 @@ def repeated(generator, count: int, effect_size: float = 0.0):
     before = taste * np.ceil(generator.lognormal(0.5, 1.0, count)) + generator.normal(0, 0.2, count)
     home = generator.integers(0, BUCKETS, count)
     sums = [np.bincount(home, weights, BUCKETS) for weights in (reward, before)]
-    return UserBuckets(np.bincount(home, minlength=BUCKETS), *sums), users(reward, before)
+    return UserBuckets(np.bincount(home, minlength=BUCKETS), *sums), users(reward, before), int(visits.sum())
 
 
 def test_buckets_know_the_variance_that_users_have():
     ratios = []
     for seed in range(60):
-        buckets, single = repeated(np.random.default_rng(seed), 3000)
+        buckets, single, _ = repeated(np.random.default_rng(seed), 3000)
         ours, truth = buckets.summary(), single.summary()
         assert ours.outcome == pytest.approx(truth.outcome)
         assert ours.freedom == BUCKETS - 1 - (buckets.users == 0).sum()
@@ -389,21 +389,29 @@ def test_equal_arms_looked_at_again_and_again_have_a_winner_with_at_most_alpha(l
     assert 0.05 * alpha * experiments <= winners <= binom.ppf(0.9999, experiments, alpha)
 
 
-def test_heavy_repeat_users_in_buckets_do_not_make_winners():
-    """Counting visits instead of users would: the naive standard error is two thirds of the true one here."""
-    alpha, experiments, winners = 0.1, 60, 0
+def test_heavy_repeat_users_in_buckets_do_not_make_winners_as_they_do_when_visits_are_counted():
+    """A visit's reward has variance 0.2² (of the user's taste) + 0.3²; taking visits for units forgets the first part."""
+    alpha, experiments, winners, by_visit = 0.1, 80, 0, 0
     plan = replace(PLAN, alpha=alpha, planned=4000)
+    rho = anytime.tuned_rho(4000, alpha)
     for seed in range(experiments):
-        generator, won = np.random.default_rng(seed), False
+        generator, won, won_by_visit = np.random.default_rng(seed), False, False
         totals = [[np.zeros(BUCKETS, int), np.zeros(BUCKETS), np.zeros(BUCKETS)] for _ in range(2)]
+        visits = np.zeros(2)
         for _ in range(20):
-            for sums in totals:
-                more = repeated(generator, 150)[0]
-                for sum_, part in zip(sums, (more.users, more.outcome, more.covariate), strict=True):
+            for arm, sums in enumerate(totals):
+                buckets, _, more = repeated(generator, 150)
+                visits[arm] += more
+                for sum_, part in zip(sums, (buckets.users, buckets.outcome, buckets.covariate), strict=True):
                     sum_ += part
             summary = [[UserBuckets(*sums).summary() for sums in totals]]
             won = won or find(plan, EVEN, summary).outcome is ExperimentOutcome.WINNER
+            means = [sums[1].sum() / count for sums, count in zip(totals, visits, strict=True)]
+            error = math.sqrt((0.2**2 + 0.3**2) * (1 / visits).sum())
+            evidence = anytime.log_evidence(means[1] - means[0], error, visits.sum(), rho)
+            won_by_visit = won_by_visit or evidence >= math.log(1 / alpha)
         winners += won
-    assert winners <= binom.ppf(0.9999, experiments, alpha)
+        by_visit += won_by_visit
+    assert winners <= binom.ppf(0.9999, experiments, alpha) < by_visit
     better = [[repeated(np.random.default_rng(1), 3000, shift)[0].summary() for shift in (0.0, 0.15)]]
     assert find(plan, EVEN, better).winner == "new"

@@ -24,13 +24,13 @@ class BaseRate:
         """The state once a stratum of stable's requests and events has been seen."""
         if requests == 0:
             return self
-        recent = math.exp(-requests / HORIZONS[0])
-        long = math.exp(-requests / HORIZONS[1])
+        recent, recent_part = _fading(requests / HORIZONS[0])
+        long, long_part = _fading(requests / HORIZONS[1])
         return BaseRate(
-            self.recent_requests * recent + requests,
-            self.recent_events * recent + events,
-            self.long_requests * long + requests,
-            self.long_events * long + events,
+            self.recent_requests * recent + requests * recent_part,
+            self.recent_events * recent + events * recent_part,
+            self.long_requests * long + requests * long_part,
+            self.long_events * long + events * long_part,
         )
 
     @property
@@ -52,3 +52,8 @@ class BaseRate:
 
 def _upper(requests: float, events: float) -> float:
     return min(1.0, (events + 1.0 + QUANTILE * math.sqrt(events + 1.0)) / (requests + 12.0))
+
+
+def _fading(length: float) -> tuple[float, float]:
+    """What is left of older counts after `length` horizons, and of the new ones, which fade while they come in."""
+    return math.exp(-length), -math.expm1(-length) / length

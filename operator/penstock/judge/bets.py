@@ -77,7 +77,7 @@ def log_factors(bets: tuple[Bet, ...], slope: float, cell: tuple[int, int, int, 
         stake, t, u = bet.stake, bet.stable_point, bet.candidate_point
         hedge = hedging * stake
         worst = -STAKED / (1.0 - t) if hedge < 0.0 else STAKED / t
-        if hedge / worst > 1.0:
+        if abs(hedge) > abs(worst):
             stake *= worst / hedge
             hedge = worst
         log = stable_good * log1p(-hedge * t) + candidate_good * log1p(-stake * u)
@@ -119,7 +119,9 @@ def _harm_bets(line: Line, base: int, odds: int) -> tuple[Bet, ...]:
     for alternative in HARM:
         candidate_odds = alternative * edge / (1.0 - edge)
         candidate = min(candidate_odds / (1.0 + candidate_odds), 0.9995)
-        bets.append(_bet(line, stable, candidate, _unbucket(odds)))
+        bet = _bet(line, stable, candidate, _unbucket(odds))
+        # where the line has run into 1 an alternative can lie below it: no bet, as a bet on health would not be valid here
+        bets.append(bet if bet.stake > 0.0 else Bet(bet.stable_point, bet.candidate_point, 0.0))
     return tuple(bets)
 
 

@@ -99,6 +99,8 @@ class Release:
 
     def take(self, row: Row) -> Iterator[Stratum]:
         """Take one parsed row; as `looks`."""
+        if self.rolled_back:
+            return
         fault = self.watermark.add(row)
         if fault is not None:
             self._note(fault)
@@ -106,6 +108,8 @@ class Release:
 
     def finish(self) -> Iterator[Stratum]:
         """No more rows will come: close what is open; as `looks`."""
+        if self.rolled_back:
+            return
         yield from self._advance(self.watermark.finish())
 
     def _note(self, fault: Fault) -> None:
@@ -115,8 +119,6 @@ class Release:
 
     def _advance(self, seconds: Iterable[Second]) -> Iterator[Stratum]:
         for second in seconds:
-            if self.rolled_back:
-                return
             self._follow(second)
             stratum, fault = self.strata.add(second)
             if fault is not None:
@@ -124,6 +126,8 @@ class Release:
             if stratum is not None:
                 self._weigh(stratum)
                 yield stratum
+            if self.rolled_back:
+                return
 
     def _follow(self, second: Second) -> None:
         """What is known of the release as a whole after a second."""

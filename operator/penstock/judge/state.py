@@ -143,7 +143,7 @@ def _release(criteria: Criteria, facts: dict[str, Any], numbers: list[float]) ->
     watermark = release.watermark
     watermark.closed, watermark.heard = facts["w"][0], facts["w"][1]
     watermark.waiting = {_row_of(stored): None for stored in facts["w"][2]}
-    watermark.tainted = dict.fromkeys(facts["w"][3])
+    watermark.tainted = dict.fromkeys((second, router) for second, router in facts["w"][3])
     for router, (version, requests, outages, tallies, users) in facts["O"].items():
         release.strata.open[router] = Open(
             version,

@@ -1,0 +1,77 @@
+"""The ratio test: exact given the failures, shifted from rates to odds by a bound known beforehand."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from penstock.judge.base import BaseRate
+from penstock.judge.ratio import ALTERNATIVES, PRIOR, log_factors, tolerated_odds_ratio
+from scipy.stats import nchypergeom_fisher
+
+
+@given(
+    candidate=st.integers(1, 40),
+    stable=st.integers(1, 40),
+    part=st.floats(0.01, 0.99),
+    psi=st.sampled_from([1.0, 1.5, 3.0]),
+    truth=st.floats(0.1, 1.0),
+)
+def test_the_mean_factor_given_the_failures_is_at_most_one_up_to_the_tolerated_odds_ratio(
+    candidate: int, stable: int, part: float, psi: float, truth: float
+) -> None:
+    events = max(1, int(part * (candidate + stable)))
+    law = nchypergeom_fisher(candidate + stable, candidate, events, psi * truth)
+    means = [0.0] * len(ALTERNATIVES)
+    for x in range(max(0, events - stable), min(candidate, events) + 1):
+        probability = float(law.pmf(x))
+        for j, log in enumerate(log_factors(candidate, stable, x, events - x, psi)):
+            means[j] += probability * math.exp(log)
+    assert max(means) <= 1.0 + 1e-7
+
+
+@pytest.mark.parametrize(
+    ("candidate", "stable", "x", "y", "psi"),
+    [(10, 10, 0, 0, 1.5), (0, 10, 0, 3, 1.5), (10, 0, 3, 0, 1.5), (10, 10, 3, 1, None)],
+    ids=["no failures", "no candidate", "no stable", "nothing could be harmful"],
+)
+def test_some_strata_carry_no_evidence(candidate: int, stable: int, x: int, y: int, psi: float | None) -> None:
+    assert log_factors(candidate, stable, x, y, psi) == [0.0] * len(ALTERNATIVES)
+
+
+@given(ratio=st.floats(1.01, 5), base=st.floats(0.0001, 0.9))
+def test_the_tolerated_odds_ratio_is_that_of_the_tolerated_rates(ratio: float, base: float) -> None:
+    psi = tolerated_odds_ratio(ratio, base)
+    if psi is None:
+        assert ratio * base >= 0.95
+    else:
+        rate = ratio * base
+        assert psi == pytest.approx(rate / (1 - rate) / (base / (1 - base)))
+
+
+def test_a_ratio_of_one_needs_no_shift_whatever_the_base() -> None:
+    assert tolerated_odds_ratio(1.0, 1.0) == 1.0
+
+
+def test_priors_sum_to_one() -> None:
+    assert sum(PRIOR) == pytest.approx(1.0)
+
+
+@given(base=st.floats(0.001, 0.9), requests=st.integers(200, 5_000))
+def test_the_bound_on_the_base_rate_lies_above_a_steady_rate(base: float, requests: int) -> None:
+    known = BaseRate().after(requests, round(base * requests))
+    assert known.upper >= min(1.0, base * 0.95)
+    assert known.estimate == pytest.approx(base, abs=0.25)
+
+
+def test_an_incident_lifts_the_bound_within_a_few_hundred_requests() -> None:
+    known = BaseRate().after(200_000, 200)
+    assert known.upper < 0.004
+    for _ in range(10):
+        known = known.after(60, 30)
+    assert known.upper > 0.1
+
+
+def test_an_empty_stratum_changes_nothing() -> None:
+    known = BaseRate().after(100, 3)
+    assert known.after(0, 0) is known
