@@ -43,6 +43,8 @@ def _run(options: argparse.Namespace, state: State, progress: Progress) -> int:
     match options.command:
         case "up":
             _print_environment(cluster.up(options.tier, state, progress=progress))
+        case "prepare":
+            cluster.prepare(options.tier, state, progress=progress)
         case "down":
             cluster.down(state, progress=progress)
         case "env":
@@ -90,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, dest="command")
     for name, text in (
         ("up", "bring a cluster up, or leave a ready one as it is"),
+        ("prepare", "install and build what `up` would, without starting anything"),
         ("down", "end a cluster and remove everything of it"),
         ("status", "describe a cluster as JSON; exit code 1 when it is not ready"),
         ("env", "print the shell commands that point kubectl at a cluster"),

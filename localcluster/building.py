@@ -84,6 +84,9 @@ def _build(
             call(*options, "--tag", _full(name), "--file", str(start), str(tree.parent))
         pruned = work / "Dockerfile"
         pruned.write_text(needed.text())
+        if not (request.context / ".dockerignore").exists():
+            (work / "ignored").write_text("".join(f"**/{name}\n" for name in sorted(IGNORED)))
+            options += ["--ignorefile", str(work / "ignored")]
         mounts = _certificates(work)
         call(
             *options,

@@ -48,6 +48,22 @@ def up(tier: Tier, state: State, *, progress: Progress, wrap: Wrap = detached) -
     return ready
 
 
+def prepare(tier: Tier, state: State, *, progress: Progress) -> None:
+    """Everything that `up` would have to make first and that takes minutes: packages, binaries, the images' base.
+
+    Raises RefusalError where `up` would.
+    """
+    if tier == "node" and (elsewhere.wanted_context() is not None or elsewhere.kind_is_the_way()):
+        return
+    with exclusive(state.root, progress=progress):
+        preflight.refuse_unless_possible(tier, state)
+        if tier == "node":
+            node.prepare(state=state.root, progress=progress)
+        built.ensure(cache=cache_root(), state=state.root, progress=progress)
+        if not any(state.root.iterdir()):
+            state.root.rmdir()
+
+
 def down(state: State, *, progress: Progress) -> None:
     """Ends the cluster and removes everything of it; does nothing when there is none."""
     if not state.root.exists() and not marked(state.root):

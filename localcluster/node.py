@@ -3,17 +3,20 @@
 Processes, mounts, network devices, nft tables, sysctls and host name are the box's: they end with it.
 """
 
-from localcluster import addons, archive, controlplane, images, machine, network, packages, pki, readiness, traces
-from localcluster.binaries import Binaries
+from pathlib import Path
+
+from localcluster import addons, archive, base, controlplane, images, machine, network, packages, pki, readiness, traces
+from localcluster.binaries import Binaries, only_one
 from localcluster.components import CERTIFICATES, NODE, PAUSE_IMAGE, Components, kubelet_certificate
 from localcluster.controlplane import Addresses
 from localcluster.description import Description, describe
 from localcluster.machine import Box, Command
 from localcluster.network import Network
-from localcluster.places import State
+from localcluster.places import State, cache_root
 from localcluster.processes import Wrap
 from localcluster.progress import Progress
 
+BASE_RELEASE = "bookworm"
 # The kubelet insists on these values. Inside the box files with them lie over the real ones: this machine's stay.
 KERNEL_SETTINGS = {
     "kernel/keys/root_maxbytes": "25000000",
@@ -61,6 +64,15 @@ def start(binaries: Binaries, state: State, progress: Progress, wrap: Wrap) -> D
     return describe("node", addresses, binaries=binaries, state=state)
 
 
+def prepare(*, state: Path, progress: Progress) -> None:
+    """Installs the packages that a node and image builds need, and makes the Debian base of images."""
+    packages.ensure((*packages.NODE_TOOLS, *packages.IMAGE_TOOLS), progress=progress)
+    folder = cache_root() / "images"
+    folder.mkdir(parents=True, exist_ok=True)
+    with only_one(folder / ".lock", progress=progress, doing="images"):
+        base.ensure(BASE_RELEASE, folder=folder, state=state, progress=progress)
+
+
 def box(place: Network, state: State) -> Box:
     """The namespaces' set-up; writes the files that are laid over kernel settings."""
     mount = packages.path_of("mount")
@@ -79,5 +91,20 @@ def box(place: Network, state: State) -> Box:
         file = settings / name.replace("/", ".")
         file.write_text(value)
         inside.append((mount, "--bind", str(file), f"/proc/sys/{name}"))
+    inside += _own_resolvers(state)
     outside = (*place.outside(), ("/bin/sh", "-c", f"echo {{pid}} > '{state.box_pid}'"))
     return Box(NODE, outside, (*inside, *place.inside()))
+
+
+def _own_resolvers(state: State) -> list[Command]:
+    """Lays resolvers that the box can reach over /etc/resolv.conf, which may be a link into the hidden /run."""
+    target = Path("/etc/resolv.conf").resolve()
+    if not target.exists():
+        return []
+    commands: list[Command] = [
+        (packages.path_of("mount"), "--bind", str(state.configuration / "resolv.conf"), str(target))
+    ]
+    if target.is_relative_to("/run"):
+        make = f"mkdir -p '{target.parent}' && touch '{target}'"
+        commands.insert(0, ("/bin/sh", "-c", make))
+    return commands

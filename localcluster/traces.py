@@ -4,9 +4,10 @@ import os
 import time
 from pathlib import Path
 
-from localcluster import network
+from localcluster import network, register
 from localcluster.errors import StepError
 from localcluster.locking import is_held
+from localcluster.network import Network
 from localcluster.places import State
 from localcluster.processes import marked
 
@@ -23,21 +24,29 @@ def hierarchies() -> list[Path]:
 
 def make_control_groups(name: str) -> None:
     """An empty group of this name in every hierarchy, for the kubelet to work below."""
+    if (CGROUPS / "cgroup.controllers").exists():
+        delegated = CGROUPS / "cgroup.subtree_control"
+        already = delegated.read_text().split()
+        for controller in (CGROUPS / "cgroup.controllers").read_text().split():
+            if controller not in already:
+                register.change(delegated, f"+{controller}", restore=f"-{controller}")
     for hierarchy in hierarchies():
         (hierarchy / name).mkdir(exist_ok=True)
 
 
 def remove(state: State) -> None:
     """Removes the traces of the node in this state folder, whose processes are gone."""
-    for claimed in network.claimed(state):
+    for number in register.claimed(state):
+        place = Network(number)
         for hierarchy in hierarchies():
-            _remove_group(hierarchy / claimed.name)
-        network.release(claimed)
+            _remove_group(hierarchy / place.name)
+        network.remove(place)
+        register.release(number)
 
 
 def sweep() -> None:
     """Removes the traces of nodes whose processes were killed and whose folder no command works on."""
-    for state in network.owners():
+    for state in register.owners():
         if not is_held(state.root) and not marked(state.root):
             remove(state)
 

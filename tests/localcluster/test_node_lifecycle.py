@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from localcluster import cluster, description, network
+from localcluster import cluster, description, network, register
 from localcluster.node import KERNEL_SETTINGS
 from localcluster.packages import path_of
 from localcluster.processes import marked
@@ -16,6 +16,7 @@ from localcluster.traces import hierarchies
 
 pytestmark = [pytest.mark.node, pytest.mark.xdist_group("node"), pytest.mark.timeout(900)]
 TIER = "node"
+DELEGATED = ("/sys/fs/cgroup/cgroup.subtree_control", "/sys/fs/cgroup/unified/cgroup.subtree_control")
 
 # What `up` has just done when it is killed: from the first trace on the machine to a working node.
 MOMENTS = ("pki/ca.key", "machine.json", "box.pid", "logs/containerd.log", "logs/kubelet.log", "kubeconfig")
@@ -27,7 +28,8 @@ def machine():
     tables = subprocess.run([path_of("nft"), "list", "ruleset"], capture_output=True, text=True, check=True).stdout
     routes = subprocess.run([path_of("ip"), "route"], capture_output=True, text=True, check=True).stdout
     groups = {str(path) for hierarchy in hierarchies() for path in hierarchy.glob("penstock*")}
-    names = [f"/proc/sys/{name}" for name in KERNEL_SETTINGS] + [str(network.FORWARDING)]
+    delegated = [str(path) for path in map(Path, DELEGATED) if path.exists()]
+    names = delegated + [f"/proc/sys/{name}" for name in KERNEL_SETTINGS] + [str(network.FORWARDING)]
     return {
         "links": links,
         "nft tables": tables,
@@ -36,7 +38,7 @@ def machine():
         "control groups": groups,
         "kernel settings": {name: Path(name).read_text() for name in names},
         "folders": {name: Path(name).exists() for name in ("/var/lib/kubelet", "/var/lib/cni", "/etc/cni/net.d")},
-        "records": network.RECORDS.exists() and {path.name for path in network.RECORDS.iterdir()},
+        "records": register.RECORDS.exists() and {path.name for path in register.RECORDS.iterdir()},
         "namespace files": sorted(Path("/var/run/netns").glob("*")),
     }
 
