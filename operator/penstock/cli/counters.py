@@ -30,8 +30,10 @@ def read(lines: TextIO) -> Iterator[dict[str, Any] | str]:
         yield fields if isinstance(fields, dict) else "a line is no JSON object"
 
 
-def line(release: str, verdict: Verdict, criteria: Criteria, stratum: Stratum | None) -> str:
-    """A verdict as one line of JSON."""
+def line(
+    release: str, verdict: Verdict, criteria: Criteria, stratum: Stratum | None, accuracy: dict[str, Any] | None
+) -> str:
+    """A verdict as one line of JSON; with what late labels say, where there are any."""
     facts: dict[str, Any] = {"release": release, "t": _rounded(verdict.t)}
     if stratum is not None:
         facts |= {"router": stratum.router, "version": stratum.version, "weight": _rounded(100.0 * stratum.weight)}
@@ -47,6 +49,8 @@ def line(release: str, verdict: Verdict, criteria: Criteria, stratum: Stratum | 
         "earliestPromotion": None if verdict.earliest is None else _rounded(verdict.earliest),
         "faults": dict(verdict.faults),
     }
+    if accuracy is not None:
+        facts["accuracy"] = accuracy
     return json.dumps(facts, ensure_ascii=False)
 
 

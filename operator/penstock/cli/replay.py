@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from penstock.api import BadManifestError, load_rollout
+from penstock.api.scalars import Duration, Share
 from penstock.cli import counters
 from penstock.cli.chart import draw_evidence
 from penstock.cli.chart.series import EvidenceSeries
+from penstock.cli.labels import LabelTrack
 from penstock.judge.budget import SHARES
 from penstock.judge.criteria import Criteria
+from penstock.judge.labels.accuracy import AccuracyPlan
 from penstock.judge.release import Release
 from penstock.judge.state import UnreadableState, dump, resume
 from penstock.judge.strata import Stratum
@@ -33,7 +36,10 @@ arm is stable or candidate, t seconds, weight the candidate's percent. All but t
 guardrail whose count is absent gets no evidence. In a sticky release the evidence is in
   "users": {"new": 40, "failed": 2, "refused": 0, "slow": {"NAME": 1}}
 new: users first seen in the interval, the others: users first harmed in it. "pod" and "outage" may name the pod that a
-row comes from, and the outage of a pod that its failures come from. See docs/statistics.md.
+row comes from, and the outage of a pod that its failures come from. Late labels come in
+  "labels": {"cohort": 0, "predictions": 90, "n": 40, "lossSum": 6.0, "lossSumSq": 6.0}
+cohort: the time of the predictions; n: labels that arrived in the interval, with the sums of their losses in [0, 1].
+What they say is printed as "accuracy" and promotes nothing. See docs/statistics.md.
 """
 
 
@@ -43,6 +49,7 @@ class Track:
 
     name: str
     release: Release
+    labels: LabelTrack | None = None
     series: EvidenceSeries | None = None
     decisive: Verdict | None = None
     printed: int = 0
@@ -54,6 +61,7 @@ class Session:
     """What a replay gathers: releases in order of appearance, and what could not be read."""
 
     criteria: Criteria
+    accuracy: AccuracyPlan
     tracks: dict[str, Track] = field(default_factory=dict)
     rows: int = 0
     unreadable: Counter[str] = field(default_factory=Counter)
@@ -89,6 +97,15 @@ def add_parser(subparsers: Any) -> None:
         help="set aside the share of falseRollback that this other kind of evidence has "
         f"({', '.join(f'{kind} {share:.0%}' for kind, share in SHARES.items() if kind != 'requests')}); may be repeated",
     )
+    parser.add_argument(
+        "--label-ages",
+        metavar="DURATIONS",
+        default="1d,7d",
+        help="ages at which labels are counted, rising; the last one is their maturity (default 1d,7d)",
+    )
+    parser.add_argument(
+        "--tolerate-loss", metavar="SHARE", default="1%", help="rise of the mean loss that is no harm (default 1%%)"
+    )
     parser.add_argument("--save", metavar="STATE", type=Path, help="leave the releases open and store their state")
     parser.add_argument("--resume", metavar="STATE", type=Path, help="go on from a stored state")
     parser.add_argument(
@@ -104,13 +121,16 @@ def run(arguments: argparse.Namespace) -> int:
     """Replay; 0 when every row was read, whatever the verdicts, 2 when spec, counters or state are unusable."""
     try:
         criteria = criteria_of(load_rollout(arguments.spec.read_text()), arguments.reserve)
-        session = Session(criteria)
+        session = Session(criteria, _accuracy(criteria, arguments))
         if arguments.resume is not None:
             _resume(session, arguments.resume)
         with _opened(arguments.counters) as rows:
             _replay(session, rows, arguments, sys.stdout)
     except BadManifestError as error:
         print(f"penstock: {arguments.spec} is not usable:\n{error}", file=sys.stderr)
+        return 2
+    except _BadOption as error:
+        print(f"penstock: {error}", file=sys.stderr)
         return 2
     except UnreadableState as error:
         print(f"penstock: {arguments.resume}: {error}; leave out --resume to start anew", file=sys.stderr)
@@ -123,6 +143,22 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.save.write_text(json.dumps(stored, indent=0) + "\n")
     _summarise(session)
     return _draw(session, arguments)
+
+
+class _BadOption(ValueError):
+    """An option's value that cannot be used; the message says which and what to write."""
+
+
+def _accuracy(criteria: Criteria, arguments: argparse.Namespace) -> AccuracyPlan:
+    try:
+        ages = tuple(Duration.from_yaml(age.strip()).seconds for age in arguments.label_ages.split(","))
+        tolerated = Share.from_yaml(arguments.tolerate_loss).fraction
+        return AccuracyPlan(tolerated, SHARES["labels"] * criteria.false_rollback, criteria.missed_regression, ages)
+    except ValueError as error:
+        raise _BadOption(
+            f"--label-ages {arguments.label_ages} or --tolerate-loss {arguments.tolerate_loss} is not usable ({error}); "
+            "write for example --label-ages 1d,7d --tolerate-loss 1%"
+        ) from None
 
 
 @contextmanager
@@ -159,15 +195,21 @@ def _replay(session: Session, rows: TextIO, arguments: argparse.Namespace, out: 
         if arguments.chart is not None and track.series is None and arguments.release in (None, name):
             charted = any(other.series is not None for other in session.tracks.values())
             track.series = None if charted else _series(session.criteria, name)
-        _report(session, track, track.release.looks(fields), arguments, out)
+        if fields.get("labels") is not None:
+            track.labels = track.labels or LabelTrack.begin(session.accuracy)
+            problem = track.labels.feed(fields)
+            if problem is not None:
+                session.unreadable[problem] += 1
+        if "requests" in fields or "labels" not in fields:
+            _report(session, track, track.release.looks(fields), arguments, out)
     for track in session.tracks.values():
         if arguments.save is None:
             _report(session, track, track.release.finish(), arguments, out)
         if arguments.final:
             verdict = track.decisive if track.decisive is not None else track.release.verdict()
-            print(counters.line(track.name, verdict, session.criteria, None), file=out)
+            print(counters.line(track.name, verdict, session.criteria, None, _labels(track)), file=out)
         elif track.printed == 0 or sum(track.release.faults.values()) != track.faults:
-            print(counters.line(track.name, track.release.verdict(), session.criteria, None), file=out)
+            print(counters.line(track.name, track.release.verdict(), session.criteria, None, _labels(track)), file=out)
 
 
 def _report(
@@ -183,7 +225,11 @@ def _report(
         verdict = track.release.verdict()
         track.printed += 1
         track.faults = sum(track.release.faults.values())
-        print(counters.line(track.name, verdict, session.criteria, stratum), file=out)
+        print(counters.line(track.name, verdict, session.criteria, stratum, _labels(track)), file=out)
+
+
+def _labels(track: Track) -> dict[str, Any] | None:
+    return None if track.labels is None else track.labels.facts()
 
 
 def _series(criteria: Criteria, name: str) -> EvidenceSeries:
