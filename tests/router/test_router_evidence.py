@@ -192,6 +192,7 @@ def test_callers_cannot_steer_the_split_the_shield_or_the_counts(pair: Callable[
     one.split(HALF)
     other.split(HALF)
     steering = {
+        "x-forwarded-for": "10.0.0.9",
         "x-penstock-model": other.name,
         "x-penstock-assigned": "mine",
         "x-envoy-max-retries": "0",

@@ -173,6 +173,22 @@ def test_a_promotion_and_the_next_release_cost_no_caller(
     third.die()
 
 
+def test_what_is_in_flight_at_a_candidate_that_is_taken_away_is_shielded_and_counted(pair: Callable[..., Pair]) -> None:
+    one = pair(servers.Behaviour(500, delay=3.0))
+    one.split(HALF, traffic={"tryTimeout": "5s"})
+    with Load(one.port, 60, callers=30) as load:
+        until(lambda: one.candidate.in_flight >= 10, "requests are in flight at the candidate")
+        one.epoch += 1
+        only = [arm(one.stable.revision, "stable", 10_000, [one.stable.endpoint])]
+        one.router.put(model(one.name, one.port, one.epoch, only, traffic={"tryTimeout": "5s"}))
+        assert one.candidate.in_flight > 0
+        until(lambda: one.candidate.in_flight == 0, "they end")
+    assert failures(load.seen) == []
+    one.router.counts(one.name, "stable", len(load.seen))
+    candidate = one.router.counts(one.name, "candidate")
+    assert candidate["errors"] == candidate["repeats"] == one.candidate.total >= 10
+
+
 def test_a_removed_model_loses_its_port_and_may_come_back(pair: Callable[..., Pair]) -> None:
     one = pair()
     one.split(HALF)
