@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 
 from penstock.api.contract import HEADER_COMPLETE_UNTIL, HEADER_CURSOR, HEADER_GAP
+from penstock.reconcile.observing import report_of
 from penstock.world import AgentReport, Pod
 
 _LONGEST_CURSOR = 64
@@ -83,14 +84,3 @@ class Agents:
                 return await answer.text(), answer.headers
         except (aiohttp.ClientError, TimeoutError, OSError, UnicodeDecodeError) as error:
             raise UnreachableError(f"{url}: {error or type(error).__name__}") from error
-
-
-def report_of(pod: str, state: Mapping[str, Any]) -> AgentReport:
-    """An agent's `/state`. Raises KeyError, TypeError, ValueError or AttributeError when it is none."""
-    models: Mapping[str, Any] = state["models"]
-    return AgentReport(
-        pod=pod,
-        epochs={name: int(model["epoch"]) for name, model in models.items() if model["live"]},
-        kept_back={str(name): str(why) for name, why in state["keptBack"].items()},
-        table_problem=str(state.get("tableProblem") or ""),
-    )

@@ -1,0 +1,1 @@
+"""What turns passes of the core into a running operator: queue, workers, clock, configuration, probes, own metrics."""
