@@ -100,7 +100,7 @@ class Served:
 
     def start_monitor(self) -> None:
         self.monitor = self._spawn("penstock_serving.monitor")
-        wait_for(lambda: reaches(self.monitor_port, contract.PATH_METRICS))
+        wait_for(lambda: reaches(self.monitor_port, contract.PATH_METRICS), 120)
 
     def spawn_server(self) -> subprocess.Popen[bytes]:
         self.server = self._spawn("penstock_serving.server")
@@ -108,7 +108,7 @@ class Served:
 
     def start_server(self) -> None:
         server = self.spawn_server()
-        wait_for(lambda: server.poll() is not None or reaches(self.port, contract.PATH_READY))
+        wait_for(lambda: server.poll() is not None or reaches(self.port, contract.PATH_READY), 120)
         assert server.poll() is None, self.log()
 
     def _spawn(self, module: str) -> subprocess.Popen[bytes]:

@@ -12,7 +12,7 @@ import joblib
 import numpy as np
 import pytest
 import sklearn
-from misbehaving import NotFinite
+from misbehaving import NOT_FINITE, Misbehaving
 from penstock_serving.jobs.package import package
 from penstock_serving.model.datatype import Datatype
 from penstock_serving.model.digest import tree_digest
@@ -115,7 +115,7 @@ class Incomplete:
     ("model", "frame", "words"),
     [
         (Incomplete(), {"a": np.ones(3)}, "no method predict"),
-        (NotFinite(), {"a": np.array([1.0, 2000.0])}, "not finite"),
+        (Misbehaving(), {"a": np.array([1.0, NOT_FINITE])}, "not finite"),
         (mixed("error"), {"a": np.ones(3), "b": np.ones(2)}, "different length"),
         (mixed("error"), {}, "1 to 2048 columns"),
         (mixed("error"), {"a": np.ones(0)}, "empty"),

@@ -152,11 +152,19 @@ def test_a_model_that_goes_wrong_fails_that_request_alone(
     assert str(value) not in unruly.log()
 
 
+def test_the_log_says_where_a_model_failed_but_not_for_every_request(unruly: Any) -> None:
+    said = unruly.log().count("prediction failed")
+    for _ in range(30):
+        assert httpx.post(unruly.url + INFER, json=row(misbehaving.KEY_ERROR)).status_code == 500
+    assert said < unruly.log().count("prediction failed") < said + 15
+    assert "in predict" in unruly.log()
+
+
 def test_beyond_the_limit_requests_are_turned_away_at_once(unruly: Any) -> None:
     before = metric(unruly, contract.METRIC_SATURATED)
     with ThreadPoolExecutor(16) as pool:
         answers = list(
-            pool.map(lambda _: httpx.post(unruly.url + INFER, json=row(MILLISECONDS + 300), timeout=30), range(16))
+            pool.map(lambda _: httpx.post(unruly.url + INFER, json=row(MILLISECONDS + 600), timeout=30), range(16))
         )
     turned_away = [answer for answer in answers if answer.status_code == 429]
     assert len(turned_away) + sum(answer.status_code == 200 for answer in answers) == 16

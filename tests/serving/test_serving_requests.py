@@ -59,7 +59,9 @@ def body(**changes: Any) -> dict[str, Any]:
 
 def post(served: Any, path: str, document: Any, **headers: str) -> httpx.Response:
     content = document if isinstance(document, bytes) else json.dumps(document).encode()
-    return httpx.post(served.url + path, content=content, headers={"content-type": "application/json"} | headers)
+    return httpx.post(
+        served.url + path, content=content, headers={"content-type": "application/json"} | headers, timeout=30
+    )
 
 
 def test_the_good_request_is_answered(served: Any) -> None:

@@ -17,7 +17,8 @@ from penstock_serving.model.load import Model
 from penstock_serving.protocol import v2
 from penstock_serving.protocol.errors import ModelRefusalError, NotServingError, RequestError, SaturatedError
 from penstock_serving.server.body import BodyProtocol, BodyReader
-from penstock_serving.server.engine import V1, V2, Engine, Prediction, Wire, as_request_error
+from penstock_serving.server.engine import V1, V2, Engine, Prediction, Wire
+from penstock_serving.server.failures import FailureLog, as_request_error
 from penstock_serving.server.feed import Feed
 from penstock_serving.server.identity import Identity
 from penstock_serving.server.lifecycle import Lifecycle
@@ -67,6 +68,7 @@ class App:
         self._engine = Engine(model, identity)
         self._predictor, self._bodies = predictor, bodies
         self._feed, self._metrics, self._lifecycle = feed, metrics, lifecycle
+        self._failures = FailureLog()
         self._headers = [_JSON, *identity.headers]
         name = identity.name
         self._predictions = {f"/v2/models/{name}/infer": V2, f"/v1/models/{name}:predict": V1}
@@ -114,6 +116,7 @@ class App:
         future = await self._predictor.run(lambda: self._engine.predict(wire, body), _patience(scope.headers))
         error = future.exception()
         if error is not None:
+            self._failures.note(error)
             raise as_request_error(error)
         return future.result()
 

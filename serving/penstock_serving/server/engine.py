@@ -1,7 +1,5 @@
 """From a request's body to its answer's, on a thread: the only place that reads requests and runs the model."""
 
-import os
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +11,7 @@ from penstock_serving.model.load import Model
 from penstock_serving.model.signature import Signature
 from penstock_serving.protocol import tensors, v1, v2
 from penstock_serving.protocol.call import Call
-from penstock_serving.protocol.errors import ModelFailureError, ModelRefusalError, RequestError
+from penstock_serving.protocol.errors import ModelRefusalError
 from penstock_serving.protocol.rules import Rule
 from penstock_serving.server.identity import Identity
 from penstock_serving.server.observe import Observer
@@ -84,23 +82,8 @@ def compute(model: Model, call: Call) -> Computed:
         try:
             values = model.method(name)(call.matrix)
         except ValueError as error:
-            log_exception(error)
             raise ModelRefusalError(Rule.MODEL_REFUSED, "the model does not take this input") from error
         encoded.append(tensors.encode(model.signature.output[name], values))
         if name == "predict":
             predictions = np.asarray(values)
     return Computed(encoded, predictions)
-
-
-def as_request_error(error: BaseException) -> RequestError:
-    """What the caller is told of an exception on the predict thread: ours as it is, the model's as a plain failure."""
-    if isinstance(error, RequestError):
-        return error
-    log_exception(error)
-    return ModelFailureError(f"the model failed ({type(error).__name__})")
-
-
-def log_exception(error: BaseException) -> None:
-    """Say on stderr where and as what the model failed; not its message, which may hold a caller's values."""
-    frames = "".join(traceback.format_tb(error.__traceback__))
-    os.write(2, f"prediction failed: {type(error).__name__}\n{frames}".encode(errors="replace"))

@@ -14,6 +14,7 @@ from penstock_serving.monitor.wire import HEADER, MAX_DATAGRAM, Datagram, Kind, 
 from penstock_serving.protocol.rules import NUMBER, Rule
 
 BUFFER_BYTES = 8 << 20
+_OVERHEAD_BYTES = 256
 _EVERY_SECONDS = 0.1
 _SEND_SECONDS = 0.2
 _FLUSH_SECONDS = 2.0
@@ -78,11 +79,12 @@ class Feed:
         with self._lock:
             datagram = Datagram(kind, self._boot, self._numbered, records)
             self._numbered += len(records)
-            if self._bytes + records.nbytes > self._limit:
+            size = records.nbytes + _OVERHEAD_BYTES
+            if self._bytes + size > self._limit:
                 self._dropped += len(records)
                 return
             self._waiting.append(datagram)
-            self._bytes += records.nbytes
+            self._bytes += size
             urgent = self._bytes > MAX_DATAGRAM
         if urgent:
             self._wake.set()
@@ -117,7 +119,7 @@ class Feed:
             while self._waiting and _follows(taken[-1], self._waiting[0]) and size < MAX_DATAGRAM // 2:
                 taken.append(self._waiting.popleft())
                 size += taken[-1].records.nbytes
-            self._bytes -= size
+            self._bytes -= size + len(taken) * _OVERHEAD_BYTES
         head = taken[0]
         return Datagram(head.kind, head.boot, head.first, np.concatenate([datagram.records for datagram in taken]))
 

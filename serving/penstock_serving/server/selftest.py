@@ -9,7 +9,8 @@ from penstock_serving.model.errors import BadModelError
 from penstock_serving.model.load import Model
 from penstock_serving.protocol import v2
 from penstock_serving.protocol.errors import RequestError
-from penstock_serving.server.engine import as_request_error, compute
+from penstock_serving.server.engine import compute
+from penstock_serving.server.failures import as_request_error
 from penstock_serving.server.predictor import Predictor
 
 _ABSOLUTE = 1e-6
