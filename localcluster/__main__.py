@@ -13,7 +13,7 @@ from localcluster.building import Request
 from localcluster.description import Description
 from localcluster.errors import ClusterError, RefusalError
 from localcluster.places import State, cache_root, default_state
-from localcluster.progress import Progress
+from localcluster.progress import Part, Progress
 
 INTERRUPTED = 130
 FAILED = 1
@@ -53,7 +53,7 @@ def _run(options: argparse.Namespace, state: State, progress: Progress) -> int:
             print(building.build(_request(options), state=state.root, progress=progress))
         case "image-load":
             for archive in options.archives:
-                with progress.step(f"load {archive.name}", usually=5):
+                with progress.step(Part(f"load {archive.name}", 5)):
                     images.import_archive(archive.resolve(), state=state)
         case "status":
             return _print_status(state)

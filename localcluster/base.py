@@ -8,7 +8,7 @@ from localcluster.errors import RefusalError
 from localcluster.packages import path_of
 from localcluster.places import digest_of
 from localcluster.processes import run
-from localcluster.progress import Progress
+from localcluster.progress import Part, Progress
 
 NAME = re.compile(r"^(?:docker\.io/)?(?:library/)?debian:([a-z]+)(-slim)?$")
 MIRROR = "http://deb.debian.org/debian"
@@ -46,7 +46,7 @@ def ensure(release: str, *, folder: Path, state: Path, progress: Progress) -> Pa
         return archive
     partial = folder / f"{archive.name}.partial-{os.getpid()}"
     tree = folder / f"tree.partial-{os.getpid()}"
-    with progress.step(f"make a minimal Debian {release}", usually=40) as step:
+    with progress.step(Part(f"make a minimal Debian {release}", 40)) as step:
         path_of("debootstrap")
         command = ["/bin/sh", "-c", RECIPE, str(tree), release, MIRROR, str(partial)]
         run(command, state=state, line=lambda text: step.tick(text[:60]), idle=step.tick)

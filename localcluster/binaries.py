@@ -4,22 +4,19 @@ The cache key covers the Kubernetes version and the content of every Go file, go
 place by one rename, so that an interrupted one is never mistaken for a whole one.
 """
 
-import fcntl
 import os
 import platform
 import re
 import shutil
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from localcluster import toolchain
 from localcluster.errors import RefusalError
+from localcluster.locking import only_one
 from localcluster.places import digest_of
 from localcluster.processes import run
-from localcluster.progress import Progress
+from localcluster.progress import Part, Progress
 
 SOURCES = Path(__file__).parent / "binaries"
 PROGRAMS = (
@@ -35,6 +32,7 @@ PROGRAMS = (
 )
 STAMPED = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
 KEPT_BUILDS = 2
+FETCH = Part("fetch the Go modules", 30)
 BUILD_MEMORY = 3 * 2**30
 BUILD_DISK = 6 * 2**30
 
@@ -70,41 +68,32 @@ def ensure(*, cache: Path, state: Path, progress: Progress) -> Binaries:
     Raises RefusalError when there is no Go toolchain and none can be installed, or too little memory or disk to build;
     StepError when the build fails.
     """
-    version = kubernetes_version()
-    sources = sorted(path for path in SOURCES.rglob("*") if path.suffix in {".go", ".mod", ".sum"})
-    contents = [part for path in sources for part in (str(path.relative_to(SOURCES)).encode(), path.read_bytes())]
-    folder = (
-        cache
-        / "binaries"
-        / f"kubernetes-{version}-{platform.machine()}-{digest_of(_link_flags(version).encode(), *contents)}"
-    )
+    folder = _folder(cache)
     if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
         with only_one(folder.parent / ".lock", progress=progress, doing="the binaries"):
             if not folder.exists():
-                _build(folder, version, cache=cache, state=state, progress=progress)
-    return Binaries(folder, version)
+                _build(folder, kubernetes_version(), cache=cache, state=state, progress=progress)
+    return Binaries(folder, kubernetes_version())
 
 
-@contextmanager
-def only_one(lock: Path, *, progress: Progress, doing: str) -> Iterator[None]:
-    """Holds a lock file; waits while another process holds it."""
-    with lock.open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            with progress.step(f"wait for another run that makes {doing}", usually=0) as step:
-                _wait_for(handle.fileno(), step.tick)
-        yield
+def pending(cache: Path) -> list[Part]:
+    """What `ensure` would have to do."""
+    return [] if _folder(cache).exists() else [FETCH, _build_part(cache)]
 
 
-def _wait_for(descriptor: int, idle: Callable[[], None]) -> None:
-    while True:
-        try:
-            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(0.2)
-            idle()
+def _build_part(cache: Path) -> Part:
+    if (cache / "go" / "compiled").exists():  # only what has changed is compiled again
+        return Part("rebuild Kubernetes, etcd and CoreDNS", 60)
+    return Part("build Kubernetes, etcd and CoreDNS", 420)
+
+
+def _folder(cache: Path) -> Path:
+    version = kubernetes_version()
+    sources = sorted(path for path in SOURCES.rglob("*") if path.suffix in {".go", ".mod", ".sum"})
+    contents = [part for path in sources for part in (str(path.relative_to(SOURCES)).encode(), path.read_bytes())]
+    digest = digest_of(_link_flags(version).encode(), *contents)
+    return cache / "binaries" / f"kubernetes-{version}-{platform.machine()}-{digest}"
 
 
 def _build(folder: Path, version: str, *, cache: Path, state: Path, progress: Progress) -> None:
@@ -126,10 +115,10 @@ def _build(folder: Path, version: str, *, cache: Path, state: Path, progress: Pr
         "GOWORK": "off",
         "CGO_ENABLED": "0",
     }
-    with progress.step("fetch the Go modules", usually=30) as step:
+    with progress.step(FETCH) as step:
         listed = run([str(go), "list", "-deps", "./..."], state=state, cwd=SOURCES, env=environment, idle=step.tick)
     total = sum(not text.startswith("go: ") for text in listed.splitlines())
-    with progress.step(f"build Kubernetes {version}, etcd and CoreDNS", usually=330) as step:
+    with progress.step(_build_part(cache)) as step:
         done = 0
 
         def count(text: str) -> None:
@@ -142,6 +131,7 @@ def _build(folder: Path, version: str, *, cache: Path, state: Path, progress: Pr
         command = ["nice", "-n", "10", str(go), "build", "-v", "-trimpath", "-buildvcs=false"]
         command += ["-ldflags", _link_flags(version), "-o", str(partial), ".", "./pause"]
         run(command, state=state, cwd=SOURCES, env=environment, line=count, idle=show)
+    (cache / "go" / "compiled").touch()
     (partial / "binaries").rename(partial / "penstock-kube")
     for program in PROGRAMS:
         (partial / program).symlink_to("penstock-kube")

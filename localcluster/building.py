@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from localcluster import base, dockerfile, packages
-from localcluster.binaries import only_one
 from localcluster.dockerfile import Build
 from localcluster.errors import RefusalError
+from localcluster.locking import only_one
 from localcluster.places import cache_root, digest_of
 from localcluster.processes import run
-from localcluster.progress import Progress
+from localcluster.progress import Part, Progress
 
 KEPT_ARCHIVES = 3
 IGNORED = {"__pycache__", ".git", ".venv", "node_modules"}
@@ -68,7 +68,7 @@ def _build(
     # Mount counts are kept in the run root: with a new one each time, a killed build leaves none behind.
     buildah = [packages.path_of("buildah"), "--root", str(archive.parent / "storage"), "--runroot", str(work / "run")]
     options = ["bud", "--layers", "--isolation", "chroot", "--network", "host", "--pull-never"]
-    with progress.step(f"build image {request.name}", usually=60) as step:
+    with progress.step(Part(f"build image {request.name}", 60)) as step:
 
         def tell(text: str) -> None:
             if text.startswith(("STEP", "[")):

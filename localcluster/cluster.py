@@ -8,7 +8,18 @@ import shutil
 import time
 
 from localcluster import binaries as built
-from localcluster import controlplane, description, elsewhere, machine, node, pki, preflight, readiness, traces
+from localcluster import (
+    controlplane,
+    description,
+    elsewhere,
+    machine,
+    node,
+    packages,
+    pki,
+    preflight,
+    readiness,
+    traces,
+)
 from localcluster.api import Api
 from localcluster.binaries import Binaries
 from localcluster.description import Description
@@ -16,7 +27,12 @@ from localcluster.errors import ClusterError
 from localcluster.locking import exclusive
 from localcluster.places import State, Tier, cache_root
 from localcluster.processes import Wrap, detached, kill_marked, marked
-from localcluster.progress import Progress, spoken
+from localcluster.progress import Part, Progress, spoken
+
+STARTING = {
+    "control-plane": Part("start etcd, kube-apiserver and kube-controller-manager", 6),
+    "node": node.STARTING,
+}
 
 
 def up(tier: Tier, state: State, *, progress: Progress, wrap: Wrap = detached) -> Description:
@@ -81,7 +97,7 @@ def clear(state: State, *, progress: Progress) -> None:
     left = list(state.root.iterdir())
     if not left and not marked(state.root):
         return
-    with progress.step("clear away the old cluster", usually=1):
+    with progress.step(Part("clear away the old cluster", 1)):
         kill_marked(state.root)
         elsewhere.stop_kind(state)
         traces.remove(state)
@@ -120,18 +136,22 @@ def _start(tier: Tier, state: State, progress: Progress, wrap: Wrap) -> Descript
     if tier == "node" and elsewhere.kind_is_the_way():
         return elsewhere.start_kind(state, progress)
     preflight.refuse_unless_possible(tier, state)
+    tools = packages.NODE_TOOLS if tier == "node" else ()
+    progress.plan([*packages.pending(tools), *built.pending(cache_root()), STARTING[tier]])
     programs = built.ensure(cache=cache_root(), state=state.root, progress=progress)
     return _LOCAL[tier](programs, state, progress, wrap)
 
 
 def _start_control_plane(programs: Binaries, state: State, progress: Progress, wrap: Wrap) -> Description:
     addresses = controlplane.local_addresses()
-    with progress.step("start etcd, kube-apiserver and kube-controller-manager", usually=6) as step:
+    with progress.step(STARTING["control-plane"]) as step:
         authority = pki.issue(controlplane.certificates(addresses), binaries=programs, state=state)
         flags = controlplane.loopback_flags()
         wanted = controlplane.programs(addresses, authority, binaries=programs, state=state, extra_api_flags=flags)
         started = machine.start(wanted, box=None, binaries=programs, state=state, wrap=wrap)
-        readiness.await_control_plane(controlplane.client(addresses, authority), started, step)
+        api = controlplane.client(addresses, authority)
+        readiness.await_api(api, started, step)
+        readiness.await_controllers(api, started, step)
         pki.write_kubeconfig(state.kubeconfig, server=addresses.server, authority=authority, name="admin")
     return description.describe("control-plane", addresses, binaries=programs, state=state)
 

@@ -63,7 +63,7 @@ class Components:
             f"--hostname-override={NODE}",
             f"--node-ip={self.network.node}",
         )
-        return Program("kubelet", command, after=(self._api(), Endpoint("unix", CONTAINERD_SOCKET)), env=PATH)
+        return Program("kubelet", command, after=(self.addresses.ready, Endpoint("unix", CONTAINERD_SOCKET)), env=PATH)
 
     def scheduler(self) -> Program:
         """Without leader election, as there is one."""
@@ -73,7 +73,7 @@ class Components:
             "--leader-elect=false",
             "--secure-port=0",
         )
-        return Program("kube-scheduler", command, after=(self._api(),))
+        return Program("kube-scheduler", command, after=(self.addresses.ready,))
 
     def proxy(self) -> Program:
         """Serves Services by nftables, in the node's network namespace."""
@@ -95,7 +95,7 @@ class Components:
         }
         config = self._write("kube-proxy.json", json.dumps(configuration))
         command = (self.binaries.path("kube-proxy"), f"--config={config}")
-        return Program("kube-proxy", command, after=(self._api(),), env=PATH)
+        return Program("kube-proxy", command, after=(self.addresses.ready,), env=PATH)
 
     def coredns(self) -> Program:
         """Runs beside the kubelet, as the endpoint of the Service kube-dns: no image is needed."""
@@ -116,7 +116,7 @@ class Components:
             "}\n"
         )
         command = (self.binaries.path("coredns"), "-conf", self._write("Corefile", corefile))
-        return Program("coredns", command, after=(self._api(),))
+        return Program("coredns", command, after=(self.addresses.ready,))
 
     def _kubelet_configuration(self, resolv: str) -> dict[str, Any]:
         certificate, key = self.authority.of("kubelet")
@@ -147,9 +147,6 @@ class Components:
             "resolvConf": resolv,
             "serializeImagePulls": False,
         }
-
-    def _api(self) -> Endpoint:
-        return Endpoint("tcp", f"{self.addresses.host}:{self.addresses.api}")
 
     def _kubeconfig(self, name: str) -> str:
         path = self.state.configuration / f"{name}.kubeconfig"

@@ -39,6 +39,11 @@ class Addresses:
         """The API server's URL."""
         return f"https://{self.host}:{self.api}"
 
+    @property
+    def ready(self) -> Endpoint:
+        """A client started before this is there would fail first and then try again ever more rarely."""
+        return Endpoint("https", f"{self.server}/readyz")
+
 
 def local_addresses() -> Addresses:
     """Addresses on the loopback interface with ports that are free now.
@@ -157,11 +162,7 @@ def programs(
     return [
         Program("etcd", etcd),
         Program("kube-apiserver", apiserver, after=(Endpoint("tcp", f"{LOOPBACK}:{addresses.etcd}"),)),
-        Program(
-            "kube-controller-manager",
-            controller_manager,
-            after=(Endpoint("tcp", f"{addresses.host}:{addresses.api}"),),
-        ),
+        Program("kube-controller-manager", controller_manager, after=(addresses.ready,)),
     ]
 
 

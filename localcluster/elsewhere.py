@@ -13,7 +13,7 @@ from localcluster.description import Description, Provider
 from localcluster.errors import RefusalError, StepError
 from localcluster.places import State
 from localcluster.processes import has_capabilities, run, tied
-from localcluster.progress import Progress
+from localcluster.progress import Part, Progress
 
 KIND_CLUSTER = "penstock"
 OLDEST = (1, 33)  # native sidecars are stable from here on
@@ -32,7 +32,7 @@ def kind_is_the_way() -> bool:
 def use_context(context: str, state: State, progress: Progress) -> Description:
     """Writes a kubeconfig of that context alone, and checks the cluster's version."""
     kubectl = _kubectl()
-    with progress.step(f"look at the cluster of context {context}", usually=2) as step:
+    with progress.step(Part(f"look at the cluster of context {context}", 2)) as step:
         view = ("config", "view", "--minify", "--flatten", "--context", context)
         content = run([kubectl, *view], state=state.root, wrap=tied, idle=step.tick)
         state.kubeconfig.touch(mode=0o600)
@@ -44,7 +44,7 @@ def start_kind(state: State, progress: Progress) -> Description:
     """Makes kind's cluster."""
     kubectl = _kubectl()
     _mark(state).touch()
-    with progress.step("make a kind cluster", usually=90) as step:
+    with progress.step(Part("make a kind cluster", 90)) as step:
         command = ["kind", "create", "cluster", "--name", KIND_CLUSTER, "--kubeconfig", str(state.kubeconfig)]
         run([*command, "--wait", "120s"], state=state.root, wrap=tied, line=step.tick, idle=step.tick)
         return _described(kubectl, state, provider="kind")

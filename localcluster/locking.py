@@ -2,11 +2,12 @@
 
 import fcntl
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from localcluster.progress import Progress
+from localcluster.progress import Part, Progress
 
 
 @contextmanager
@@ -17,6 +18,27 @@ def exclusive(folder: Path, *, progress: Progress) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def only_one(lock: Path, *, progress: Progress, doing: str) -> Iterator[None]:
+    """Holds a lock file; waits while another process holds it."""
+    with lock.open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            with progress.step(Part(f"wait for another run that makes {doing}", 0)) as step:
+                _wait_for(handle.fileno(), step.tick)
+        yield
+
+
+def _wait_for(descriptor: int, idle: Callable[[], None]) -> None:
+    while True:
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.2)
+            idle()
 
 
 def is_held(folder: Path) -> bool:

@@ -20,7 +20,7 @@ Command = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An address that accepts connections once its program works; network is `tcp` or `unix`."""
+    """What shows that a program works: an address that accepts connections (`tcp`, `unix`), or a URL (`https`)."""
 
     network: str
     address: str
@@ -28,7 +28,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A program that is started when `after` accepts connections, and again whenever it ends."""
+    """A program that is started when all of `after` is there, and again whenever it ends."""
 
     name: str
     arguments: Command

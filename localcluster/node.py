@@ -6,16 +6,18 @@ Processes, mounts, network devices, nft tables, sysctls and host name are the bo
 from pathlib import Path
 
 from localcluster import addons, archive, base, controlplane, images, machine, network, packages, pki, readiness, traces
-from localcluster.binaries import Binaries, only_one
+from localcluster.binaries import Binaries
 from localcluster.components import CERTIFICATES, NODE, PAUSE_IMAGE, Components, kubelet_certificate
 from localcluster.controlplane import Addresses
 from localcluster.description import Description, describe
+from localcluster.locking import only_one
 from localcluster.machine import Box, Command
 from localcluster.network import Network
 from localcluster.places import State, cache_root
 from localcluster.processes import Wrap
-from localcluster.progress import Progress
+from localcluster.progress import Part, Progress
 
+STARTING = Part("start the control plane and the node", 10)
 BASE_RELEASE = "bookworm"
 # The kubelet insists on these values. Inside the box files with them lie over the real ones: this machine's stay.
 KERNEL_SETTINGS = {
@@ -37,7 +39,7 @@ def start(binaries: Binaries, state: State, progress: Progress, wrap: Wrap) -> D
     traces.sweep()
     place = network.claim(state)
     addresses = Addresses(place.node, api=6443, etcd=2379, etcd_peer=2380, services=place.services)
-    with progress.step("start the control plane and the node", usually=10) as step:
+    with progress.step(STARTING) as step:
         traces.make_control_groups(place.name)
         wanted = (*controlplane.certificates(addresses), *CERTIFICATES, kubelet_certificate(place))
         authority = pki.issue(wanted, binaries=binaries, state=state)
@@ -56,9 +58,10 @@ def start(binaries: Binaries, state: State, progress: Progress, wrap: Wrap) -> D
         started = machine.start(programs, box=box(place, state), binaries=binaries, state=state, wrap=wrap)
         api = controlplane.client(addresses, authority)
         pause = archive.write_pause(state.root / "pause.tar", program=binaries.folder / "pause", name=PAUSE_IMAGE)
-        readiness.await_control_plane(api, started, step)
+        readiness.await_api(api, started, step)
         addons.apply(api, place)
         images.import_archive(pause, state=state)
+        readiness.await_controllers(api, started, step)
         readiness.await_node(api, started, step, node=NODE, dns=place.dns)
         pki.write_kubeconfig(state.kubeconfig, server=addresses.server, authority=authority, name="admin")
     return describe("node", addresses, binaries=binaries, state=state)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from localcluster.errors import RefusalError, StepError
 from localcluster.processes import TAIL_LINES
-from localcluster.progress import Progress, Step
+from localcluster.progress import Part, Progress, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +56,18 @@ def path_of(program: str) -> str:
     return found
 
 
+def pending(tools: tuple[Tool, ...]) -> list[Part]:
+    """What `ensure` would have to do."""
+    missing = _missing(tools)
+    return [_part(missing)] if missing else []
+
+
 def ensure(tools: tuple[Tool, ...], *, progress: Progress) -> None:
     """Installs the packages of the tools that are missing.
 
     Raises RefusalError when the machine has no apt-get, StepError when apt-get fails.
     """
-    missing = sorted({tool.package for tool in tools if not tool.present()})
+    missing = _missing(tools)
     if not missing:
         return
     install(missing, progress=progress)
@@ -71,6 +77,14 @@ def ensure(tools: tuple[Tool, ...], *, progress: Progress) -> None:
         raise RefusalError(f"missing after installation: {names}; install them and try again")
 
 
+def _missing(tools: tuple[Tool, ...]) -> list[str]:
+    return sorted({tool.package for tool in tools if not tool.present()})
+
+
+def _part(names: list[str]) -> Part:
+    return Part(f"install {', '.join(names)}", 25)
+
+
 def install(names: list[str], *, progress: Progress) -> None:
     """Installs packages without their recommendations, and without starting any service of theirs."""
     apt = shutil.which("apt-get")
@@ -78,7 +92,7 @@ def install(names: list[str], *, progress: Progress) -> None:
         raise RefusalError(
             f"missing on this machine, which has no apt-get: {', '.join(names)}; install them and try again"
         )
-    with progress.step(f"install {', '.join(names)}", usually=25) as step:
+    with progress.step(_part(names)) as step:
         if subprocess.run(["dpkg", "--audit"], capture_output=True, check=False).stdout.strip():
             _apt(["dpkg", "--configure", "-a", "--force-confold"], step)  # finishes what an interrupted run left
         options = ["-y", "-q", "-o", "DPkg::Lock::Timeout=300", "-o", "Dpkg::Use-Pty=0"]

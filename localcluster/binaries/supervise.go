@@ -1,8 +1,10 @@
 package main
 
 import (
+	"crypto/tls"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -10,7 +12,7 @@ import (
 	"time"
 )
 
-// program is started once the addresses in After accept connections, and again whenever it ends.
+// program is started once all of After is there, and again whenever it ends.
 type program struct {
 	Name      string     `json:"name"`
 	Arguments []string   `json:"arguments"`
@@ -18,6 +20,7 @@ type program struct {
 	After     []endpoint `json:"after"`
 }
 
+// endpoint is an address that accepts connections (network tcp or unix), or a URL that is answered with 200 (https).
 type endpoint struct {
 	Network string `json:"network"`
 	Address string `json:"address"`
@@ -86,16 +89,34 @@ func supervise(programs []program, logs string) error {
 func announce(next *program, pause time.Duration, due chan<- *program) {
 	time.Sleep(pause)
 	for _, needed := range next.After {
-		for {
-			connection, err := net.DialTimeout(needed.Network, needed.Address, time.Second)
-			if err == nil {
-				_ = connection.Close()
-				break
-			}
+		for !needed.there() {
 			time.Sleep(dialEvery)
 		}
 	}
 	due <- next
+}
+
+// anyone asks whether a server is ready, not who it is.
+var anyone = http.Client{
+	Timeout:   time.Second,
+	Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true},
+}
+
+func (e endpoint) there() bool {
+	if e.Network == "https" {
+		answer, err := anyone.Get(e.Address)
+		if err != nil {
+			return false
+		}
+		_ = answer.Body.Close()
+		return answer.StatusCode == http.StatusOK
+	}
+	connection, err := net.DialTimeout(e.Network, e.Address, time.Second)
+	if err != nil {
+		return false
+	}
+	_ = connection.Close()
+	return true
 }
 
 func start(next *program, logs string) (int, error) {
