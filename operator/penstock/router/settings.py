@@ -28,7 +28,6 @@ class Settings:
     ready_port: int = READY_PORT
     agent_port: int = AGENT_PORT
     supervisor_port: int = SUPERVISOR_PORT
-    concurrency: int = 1
     table_file: Path | None = None
     table_config_map: str = ""
     table_namespace: str = ""
@@ -53,7 +52,6 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         ready_port=_whole(environment, "PENSTOCK_READY_PORT", defaults.ready_port),
         agent_port=_whole(environment, "PENSTOCK_AGENT_PORT", defaults.agent_port),
         supervisor_port=_whole(environment, "PENSTOCK_SUPERVISOR_PORT", defaults.supervisor_port),
-        concurrency=_whole(environment, "PENSTOCK_ENVOY_CONCURRENCY", defaults.concurrency),
         table_file=_path(environment, "PENSTOCK_TABLE_FILE"),
         table_config_map=environment.get("PENSTOCK_TABLE_CONFIG_MAP", ""),
         table_namespace=environment.get("PENSTOCK_TABLE_NAMESPACE", ""),

@@ -6,7 +6,7 @@ from pathlib import Path
 from penstock.router.contract import HEADER_MODEL, HEADER_REFUSED, HEADER_SATURATED, READY_PATH
 from penstock.router.envoy.bands import Band, bands
 from penstock.router.envoy.clusters import METADATA, SHIELD_MARK
-from penstock.router.envoy.resources import Resource, extension, file_source, overwrite, seconds, socket_address, typed
+from penstock.router.envoy.resources import Resource, extension, file_source, header, seconds, socket_address, typed
 from penstock.router.envoy.routes import ROUTES
 from penstock.router.plan import LONGEST_UPLOAD, InForce
 
@@ -102,7 +102,7 @@ def _name_model(model: str) -> Resource:
         mutations=[
             {"remove_on_match": {"key_matcher": {"prefix": "x-envoy-"}}},
             {"remove_on_match": {"key_matcher": {"prefix": "x-penstock-"}}},
-            {"append": overwrite(HEADER_MODEL, model)},
+            {"append": header(HEADER_MODEL, model)},
         ],
     )
 

@@ -31,9 +31,9 @@ def socket_address(address: str, port: int) -> Resource:
     return {"socket_address": socket | ({"ipv4_compat": True} if address == "::" else {})}
 
 
-def overwrite(header: str, value: str) -> Resource:
-    """A header set to this value whatever was there."""
-    return {"header": {"key": header, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+def header(name: str, value: str) -> Resource:
+    """A header to add. Ours are taken from callers' requests at the listener, so there is none to overwrite."""
+    return {"header": {"key": name, "value": value}}
 
 
 def file_source(path: Path) -> Resource:

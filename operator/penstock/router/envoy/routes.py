@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from penstock.router.contract import HEADER_ASSIGNED, HEADER_MODEL, HEADER_REFUSED
 from penstock.router.envoy.clusters import cluster_name, is_shielded, shield_name, shielded_name
-from penstock.router.envoy.resources import Resource, extension, json_text, overwrite, seconds, typed
+from penstock.router.envoy.resources import Resource, extension, header, json_text, seconds, typed
 from penstock.router.routing import Arm, Dialect, ModelRoute, Role
 
 ROUTES = "models"
@@ -40,6 +40,7 @@ def virtual_host(route: ModelRoute, slot: int) -> Resource:
         "domains": [route.name],
         "include_request_attempt_count": True,
         "request_body_buffer_limit": route.max_body,
+        "retry_policy": {"retry_on": NEVER_REACHED, "num_retries": 1, "retry_back_off": _BACK_OFF},
         "routes": [_health(route), *_candidate(route, slot), _stable(route, slot)],
     }
 
@@ -58,7 +59,7 @@ def _stable(route: ModelRoute, slot: int) -> Resource:
         "name": route_name(Role.STABLE, slot),
         "match": {"prefix": "/"},
         "route": _action(route, cluster_name(route, route.stable)),
-        "request_headers_to_add": [overwrite(HEADER_ASSIGNED, route.stable.revision)],
+        "request_headers_to_add": [header(HEADER_ASSIGNED, route.stable.revision)],
     }
 
 
@@ -70,7 +71,7 @@ def _candidate(route: ModelRoute, slot: int) -> Iterable[Resource]:
         "name": route_name(Role.CANDIDATE, slot),
         "match": {"prefix": "/", "runtime_fraction": _fraction(candidate.weight)},
         "route": _candidate_action(route, candidate),
-        "request_headers_to_add": [overwrite(HEADER_ASSIGNED, candidate.revision)],
+        "request_headers_to_add": [header(HEADER_ASSIGNED, candidate.revision)],
     }
 
 
@@ -79,9 +80,9 @@ def _fraction(weight: int) -> Resource:
 
 
 def _action(route: ModelRoute, cluster: str) -> Resource:
-    """As callers know it: the whole time, and a repetition only of what never reached a model."""
-    retry: Resource = {"retry_on": NEVER_REACHED, "num_retries": 1, "retry_back_off": _BACK_OFF}
-    return {"cluster": cluster, "timeout": seconds(route.timeout), "retry_policy": retry}
+    """As callers know it: the whole time, and by the virtual host's policy a repetition only of what never reached a
+    model."""
+    return {"cluster": cluster, "timeout": seconds(route.timeout)}
 
 
 def _candidate_action(route: ModelRoute, candidate: Arm) -> Resource:
