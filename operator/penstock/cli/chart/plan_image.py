@@ -13,12 +13,12 @@ from penstock.cli.planning.wording import duration, manifest_share, percent, tra
 def figure(plan: Plan) -> Figure:
     """The whole figure."""
     lanes = lanes_of(plan)
-    rates = "; ".join(f"{', '.join(g.names)} {percent(g.base)} on stable" for g in plan.guardrails)
+    rates = ", ".join(f"{', '.join(g.names)} {percent(g.base)}" for g in plan.guardrails)
     made = image.figure(
         14.0,
         4.4 + 0.27 * len(lanes),
         f"Plan of a release of {plan.name}",
-        f"{traffic(plan.traffic)}; {rates}; falseRollback {manifest_share(plan.false_rollback)}, missedRegression "
+        f"{traffic(plan.traffic)}; on stable {rates}; falseRollback {manifest_share(plan.false_rollback)}, missedRegression "
         f"{manifest_share(plan.missed_regression)}, deadline {duration(plan.deadline)}",
     )
     halves = made.add_gridspec(1, 2, width_ratios=(1.25, 1.0), wspace=0.05)
@@ -71,7 +71,7 @@ def _draw_lanes(axes: Axes, lanes: list[Lane], times: Axis, deadline: float) -> 
         axes.annotate("deadline", (deadline, -0.6), xytext=(-3, -3), textcoords="offset points", ha="right", va="top",
                       fontsize=8.5, color=image.FAINT)  # fmt: skip
     for i, lane in enumerate(lanes):
-        colour = image.HEALTH if lane.style == "green" else image.HARM
+        colour = image.HEALTH if lane.group is None else image.CYCLE[lane.group % len(image.CYCLE)]
         if lane.seconds is None:
             axes.annotate(lane.otherwise, (times.low, i), xytext=(6, 0), textcoords="offset points", va="center",
                           fontsize=8.5, color=image.FAINT, style="italic")  # fmt: skip
@@ -86,7 +86,7 @@ def _draw_lanes(axes: Axes, lanes: list[Lane], times: Axis, deadline: float) -> 
 
 
 def _draw_detection(axes: Axes, plan: Plan) -> None:
-    image.dress(axes, "Time to a rollback by the candidate's rate")
+    image.dress(axes, "Time to a rollback by the candidate's rate: median, and 10 to 95 of 100 releases")
     drawn = [(g, curve_of(g)) for g in plan.guardrails]
     found = [(g, curve) for g, curve in drawn if curve]
     if not found:
@@ -103,7 +103,8 @@ def _draw_detection(axes: Axes, plan: Plan) -> None:
     for (guardrail, curve), colour in zip(found, image.CYCLE, strict=False):
         spreads = [(size.rate, size.seconds) for size in curve if size.seconds is not None]
         x, names = [rate for rate, _ in spreads], " or ".join(guardrail.names)
-        axes.axvspan(rates.low, guardrail.tolerated, color=image.FAINT, alpha=0.1, linewidth=0)
+        if len(found) == 1:
+            axes.axvspan(rates.low, guardrail.tolerated, color=image.FAINT, alpha=0.1, linewidth=0)
         axes.axvline(guardrail.tolerated, color=colour, linewidth=1.2, linestyle=(0, (4, 3)))
         axes.annotate(f"tolerated up to {percent(guardrail.tolerated)}", (guardrail.tolerated, times.low), rotation=90,
                       xytext=(-4, 8), textcoords="offset points", ha="right", va="bottom", fontsize=8.5,
@@ -111,7 +112,7 @@ def _draw_detection(axes: Axes, plan: Plan) -> None:
         high = [times.high if spread.high is None else spread.high for _, spread in spreads]
         axes.fill_between(x, [spread.low for _, spread in spreads], high, color=colour, alpha=0.13, linewidth=0)
         axes.plot(x, [spread.median for _, spread in spreads], "o-", color=colour, linewidth=2, markersize=4.5,
-                  clip_on=False, zorder=3, label=f"{names}: median, and 10 to 95 of 100")  # fmt: skip
+                  clip_on=False, zorder=3, label=names)  # fmt: skip
     if times.low <= plan.deadline <= times.high:
         axes.axhline(plan.deadline, color=image.FAINT, linewidth=1.2, linestyle=(0, (1, 2)), label="deadline")
     axes.legend(loc="upper right", frameon=True, framealpha=0.9, edgecolor="none", fontsize=8.5, labelcolor=image.INK)

@@ -20,12 +20,20 @@ ROWS = 9
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """One kind of candidate and when its verdict falls; without a time, what becomes of it instead."""
+    """One kind of candidate and when its verdict falls; without a time, what becomes of it instead.
+
+    `group` is the position of the guardrails that it is worse on, None for a candidate as good as stable.
+    """
 
     label: str
     seconds: Spread | None
     otherwise: str
-    style: str
+    group: int | None
+
+    @property
+    def style(self) -> str:
+        """The style of its bar."""
+        return HEALTH if self.group is None else HARM
 
 
 def draw(plan: Plan, width: int, charset: Charset) -> list[Text]:
@@ -39,13 +47,14 @@ def draw(plan: Plan, width: int, charset: Charset) -> list[Text]:
 
 def lanes_of(plan: Plan) -> list[Lane]:
     """The candidates of a plan, as good as stable first."""
-    lanes = [Lane("as good as stable", plan.promotion.seconds, "not promoted in time", HEALTH)]
+    lanes = [Lane("as good as stable", plan.promotion.seconds, "not promoted in time", None)]
     several = len(plan.guardrails) > 1
-    for guardrail in plan.guardrails:
+    for group, guardrail in enumerate(plan.guardrails):
         for regression in guardrail.regressions:
+            if regression.outlook is Outlook.TOLERATED:
+                continue
             name = f"{guardrail.names[0]}: {regression.label}" if several else regression.label
-            otherwise = "tolerated" if regression.outlook is Outlook.TOLERATED else "undecided at the deadline"
-            lanes.append(Lane(name, regression.seconds, otherwise, HARM))
+            lanes.append(Lane(name, regression.seconds, "undecided at the deadline", group))
     return lanes
 
 
@@ -55,7 +64,7 @@ def time_axis(plan: Plan) -> Axis:
     ends = [step.ends for step in plan.steps if step.ends is not None]
     first = min([spread.low for spread in spreads] + ends[:1], default=plan.deadline / 100.0)
     last = max([spread.high or plan.deadline for spread in spreads] + ends, default=plan.deadline)
-    if any(lane.seconds is None and lane.otherwise != "tolerated" for lane in lanes_of(plan)):
+    if any(lane.seconds is None for lane in lanes_of(plan)):
         last = max(last, plan.deadline)
     return log_times(max(0.5, 0.6 * first), 1.15 * last)
 
@@ -87,14 +96,7 @@ def timeline(plan: Plan, width: int, charset: Charset) -> list[Text]:
         at = times.place(plan.promotion.seconds.median)
         canvas.line([(at, weights.place(1.0)), (1.0, weights.place(1.0))], HEALTH)
     left = weights.ticks([*(step.weight for step in plan.steps), 1.0], percent, lambda _: 1.0 / ROWS)
-    lines = [
-        Text(
-            "Weight of a candidate as good as stable; when the verdict falls (10 to 95 of 100, ● median)".replace(
-                "●", charset.middle
-            ),
-            "bold",
-        )
-    ]
+    lines = [Text(f"Weight over time; when verdicts fall (10 to 95 of 100, {charset.middle} median)", "bold")]
     lines += framed(canvas, gutter, left, [])[:-2]
     lines.append(Text(" " * (gutter - 1) + charset.vertical, FRAME))
     lines += [_lane(lane, times, gutter, canvas) for lane in lanes]

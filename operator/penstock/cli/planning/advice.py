@@ -7,6 +7,7 @@ from penstock.cli.planning.course import Scenario
 from penstock.cli.planning.facts import Caution, PointsFacts, PromotionFacts, StepFacts
 from penstock.cli.planning.promotion import SURE, decidable, follow_healthy, promotion_facts, with_points
 from penstock.cli.planning.regressions import tolerated_rate
+from penstock.cli.planning.schedule import DEFAULT_REQUESTS, Stage
 from penstock.cli.planning.wording import duration, manifest_duration, manifest_share, percent, traffic
 from penstock.judge.criteria import Unit
 
@@ -84,14 +85,13 @@ def _remedies(scenario: Scenario, points: Sequence[PointsFacts]) -> Iterator[str
     wider = _wider_points(scenario, points)
     if wider is not None:
         yield f"points: {manifest_share(wider)} on every guardrail"
-    last = scenario.stages[-1].weight
-    if last != HALF:
-        stages = (
-            *(stage for stage in scenario.stages if stage.weight < HALF),
-            replace(scenario.stages[-1], weight=HALF),
-        )
-        if _works(replace(scenario, stages=stages)):
-            yield "a last step of {weight: 50}"
+    last = scenario.stages[-1]
+    rising = (*(stage for stage in scenario.stages if stage.weight < HALF), replace(last, weight=HALF))
+    if last.weight != HALF and _works(replace(scenario, stages=rising)):
+        yield "a last step of {weight: 50}"
+    at_once = (Stage(HALF, DEFAULT_REQUESTS, named=False, pause=0.0),)
+    if len(scenario.stages) > 1 and _works(replace(scenario, stages=at_once)):
+        yield "steps: [{weight: 50}], which exposes half of all requests at once"
     longer = _longer_deadline(scenario)
     if longer is not None:
         yield f"deadline: {manifest_duration(longer)}"

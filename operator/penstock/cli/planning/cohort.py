@@ -5,13 +5,16 @@ strata are taken for all releases together. A test holds every number here again
 """
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from penstock.cli.planning.choices import Floats, harm_choices, health_choices
-from penstock.judge import base, bets, guardrail, interval, ratio, restarts, signs
+from penstock.judge import bets, guardrail, ratio, restarts, signs
+from penstock.judge.base import BaseRate
 from penstock.judge.criteria import Unit
+from penstock.judge.interval import Difference
 
 Whole = NDArray[np.int64]
 
@@ -40,8 +43,7 @@ class Rail:
     candidate: float
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
+class Counts(NamedTuple):
     """One block of strata of every release: requests and events of both arms, shape (releases,) each."""
 
     candidate: Whole
@@ -50,12 +52,13 @@ class Counts:
     stable_events: Whole
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Cohort:
     """The evidence of one guardrail in `releases` releases; arrays have shape (releases,) or (releases, alternatives)."""
 
     rail: Rail
     releases: int
+    split_harm: Floats = field(init=False)
     ratio_harm: Floats = field(init=False)
     points_harm: Floats = field(init=False)
     signs_harm: Floats = field(init=False)
@@ -63,16 +66,17 @@ class Cohort:
     points_health: Floats = field(init=False)
     signs_health: Floats = field(init=False)
     scale: Floats = field(init=False)
-    faded: Floats = field(init=False)
-    difference: Floats = field(init=False)
+    base: list[BaseRate] = field(init=False)
+    difference: list[Difference] = field(init=False)
 
     def __post_init__(self) -> None:
         n = self.releases
-        self.ratio_harm, self.points_harm = np.zeros((n, len(ratio.ALTERNATIVES))), np.zeros((n, len(bets.HARM)))
+        self.split_harm = np.zeros((n, len(ratio.ALTERNATIVES)))
+        self.ratio_harm, self.points_harm = np.zeros((n, len(bets.HARM))), np.zeros((n, len(bets.HARM)))
         self.ratio_health, self.points_health = np.zeros((n, len(bets.HEALTH))), np.zeros((n, len(bets.HEALTH)))
         self.signs_harm, self.signs_health = np.zeros((n, len(signs.BETS))), np.zeros((n, len(signs.BETS)))
         self.scale = np.zeros(n)
-        self.faded, self.difference = np.zeros((4, n)), np.zeros((3, n))
+        self.base, self.difference = [BaseRate()] * n, [Difference()] * n
 
     def observe_health(self, counts: Counts, both: NDArray[np.bool_]) -> None:
         """Add a block to the evidence that harm is excluded, where `both` arms have requests."""
@@ -83,15 +87,15 @@ class Cohort:
         if rail.points > 0.0:
             line = bets.Line(1.0, rail.points)
             self.points_health += _log_factors(health_choices(line).of(estimate, share), 1.0, counts, both)
-        self._observe_difference(counts, both)
+        for i, *cell in zip(np.flatnonzero(both).tolist(), *(column[both].tolist() for column in counts), strict=True):
+            self.difference[i] = self.difference[i].after(*cell)
 
     def observe_harm(self, counts: Counts, both: NDArray[np.bool_], weight: Floats) -> None:
         """Add a block to the evidence of harm, `weight` being that of harm that begins with it."""
         rail = self.rail
-        factors = np.zeros_like(self.ratio_harm)
-        for i in np.flatnonzero(both & (counts.candidate_events + counts.stable_events > 0)):
-            upper = base.BaseRate(*self.faded[:, i].tolist()).upper
-            psi = ratio.tolerated_odds_ratio(rail.ratio, upper)
+        factors = np.zeros_like(self.split_harm)
+        for i in np.flatnonzero(both & (counts.candidate_events + counts.stable_events > 0)).tolist():
+            psi = ratio.tolerated_odds_ratio(rail.ratio, self.base[i].upper)
             factors[i] = ratio.log_factors(
                 int(counts.candidate[i]),
                 int(counts.stable[i]),
@@ -99,10 +103,13 @@ class Cohort:
                 int(counts.stable_events[i]),
                 psi,
             )
-        self.ratio_harm = _restart(self.ratio_harm, both, weight, factors)
+        self.split_harm = _restart(self.split_harm, both, weight, factors)
+        estimate, share = self.estimate(), _share(counts)
+        if rail.ratio > 1.0:
+            chosen = harm_choices(bets.Line(rail.ratio, 0.0)).of(estimate, share)
+            self.ratio_harm = _restart(self.ratio_harm, both, weight, _log_factors(chosen, rail.ratio, counts, both))
         if rail.points > 0.0:
-            line = bets.Line(1.0, rail.points)
-            chosen = harm_choices(line).of(self.estimate(), _share(counts))
+            chosen = harm_choices(bets.Line(1.0, rail.points)).of(estimate, share)
             self.points_harm = _restart(self.points_harm, both, weight, _log_factors(chosen, 1.0, counts, both))
 
     def observe_signs(self, differences: Floats, halved: NDArray[np.bool_], weight: Floats) -> None:
@@ -144,23 +151,19 @@ class Cohort:
 
     def observe_stable(self, requests: Whole, events: Whole) -> None:
         """Learn stable's rate from a block, after its evidence has been weighed."""
-        for row, horizon in zip((0, 2), base.HORIZONS, strict=True):
-            keep = np.exp(-requests / horizon)
-            self.faded[row] = self.faded[row] * keep + requests
-            self.faded[row + 1] = self.faded[row + 1] * keep + events
+        self.base = [
+            known.after(*counts) for known, *counts in zip(self.base, requests.tolist(), events.tolist(), strict=True)
+        ]
 
     def estimate(self) -> Floats:
         """Stable's rate to bet with."""
-        estimate: Floats = (self.faded[3] + base.PRIOR_EVENTS) / (self.faded[2] + base.PRIOR_REQUESTS)
-        return estimate
-
-    def highest_harm(self, release: int, alpha: float) -> float:
-        """Upper limit of one release's interval for candidate rate − stable rate."""
-        return interval.Difference(*self.difference[:, release].tolist()).interval(alpha)[1]
+        return np.array([known.estimate for known in self.base])
 
     def log_harm(self) -> Floats:
         """log of the e-value for harm; −inf before the first stratum."""
-        values = [self.ratio_harm @ np.array(ratio.PRIOR)]
+        values = [self.split_harm @ np.array(ratio.PRIOR)]
+        if self.rail.ratio > 1.0:
+            values.append(self.ratio_harm @ np.array(bets.HARM_PRIOR))
         if self.rail.points > 0.0:
             values.append(self.points_harm @ np.array(bets.HARM_PRIOR))
         if self.rail.unit is Unit.STRATA:
@@ -180,13 +183,6 @@ class Cohort:
         found: Floats = np.maximum(guardrail.LOWEST, value)
         return found
 
-    def _observe_difference(self, counts: Counts, both: NDArray[np.bool_]) -> None:
-        requests = np.maximum(1, counts.candidate + counts.stable)
-        weight = counts.candidate * counts.stable / requests
-        pooled = (counts.candidate_events + counts.stable_events + 0.01) / (requests + 1.0)
-        total = (counts.candidate_events * counts.stable - counts.stable_events * counts.candidate) / requests
-        self.difference += np.where(both, np.stack((total, weight, weight * pooled * (1.0 - pooled))), 0.0)
-
 
 def _share(counts: Counts) -> Floats:
     share: Floats = counts.candidate / np.maximum(1, counts.candidate + counts.stable)
@@ -194,12 +190,12 @@ def _share(counts: Counts) -> Floats:
 
 
 def _log_factors(chosen: Floats, slope: float, counts: Counts, both: NDArray[np.bool_]) -> Floats:
-    """`bets.log_factor` for every release and alternative, 0 where an arm is empty."""
+    """`bets.log_factors` for every release and alternative, 0 where an arm is empty."""
     stake, t, u = chosen
     candidate, stable = counts.candidate[:, None], np.maximum(1, counts.stable)[:, None]
     candidate_events, stable_events = counts.candidate_events[:, None], counts.stable_events[:, None]
     hedge = -slope * candidate * stake / stable
-    worst = np.where(hedge < 0.0, -0.9 / (1.0 - t), 0.9 / t)
+    worst = np.where(hedge < 0.0, -bets.STAKED / (1.0 - t), bets.STAKED / t)
     over = np.abs(hedge) > np.abs(worst)
     stake = np.where(over, stake * np.divide(worst, hedge, out=np.ones_like(hedge), where=over), stake)
     hedge = np.where(over, worst, hedge)

@@ -122,7 +122,7 @@ class Course:
     health: Floats = field(init=False)
     """Combined evidence of harm, and the least evidence that it is excluded, as logarithms."""
     work: int = 0
-    """Blocks weighed so far, summed over the releases."""
+    """What it took so far: blocks weighed, and strata drawn one by one in hundreds, summed over the releases."""
 
     def __post_init__(self) -> None:
         n, stages = self.releases, len(self.scenario.stages)
@@ -151,7 +151,7 @@ class Course:
         harm, health = self.harm, self.health
         before = (self.t.copy(), self.requests.copy(), self.events.copy(), self.total.copy())
         self._arrive(weights, seconds, rounds)
-        self.work += int(self.running.sum())
+        self.work += int(self.running.sum()) + self._strata_drawn(rounds) // 100
         late = self.running & (
             self.t - np.where(np.isnan(self.started), np.inf, self.started) > scenario.contract.deadline
         )
@@ -163,6 +163,11 @@ class Course:
         ready = self._advance(harm_after, health_after)
         self._end(ready, Ending.PROMOTED, _crossing(health, health_after, contract.promotion, rounds), before)
         self._close(back | ready, weights)
+
+    def _strata_drawn(self, rounds: Whole) -> int:
+        if all(cohort.rail.unit is not Unit.STRATA for cohort in self.cohorts):
+            return 0
+        return int(rounds[self.running].sum()) * self.scenario.arrivals.routers
 
     def _rounds(self, weights: Floats, seconds: Floats) -> Whole:
         """Strata of each router in the next block: one while little is known, then a twentieth of what is."""
@@ -248,7 +253,7 @@ class Course:
         for release in np.flatnonzero(calm & (self.stage < last)).tolist():
             following = stages[self.stage[release] + 1]
             present = forecast.Step(following.weight, int(wanted[release]))
-            highest = max(cohort.highest_harm(release, contract.false_rollback) for cohort in self.cohorts)
+            highest = max(cohort.difference[release].interval(contract.false_rollback)[1] for cohort in self.cohorts)
             if forecast.step_allowed(present, int(self.here[release]), float(harm[release]), highest):
                 self._leave(release)
                 self.stage[release] += 1

@@ -20,16 +20,17 @@ from penstock.judge.forecast import AUTO_POINTS, auto_points
 from penstock.judge.verdict import tolerated_points
 from penstock.reconcile.criteria import criteria_of
 
-RELEASES = 400
+RELEASES = 300
 """Simulated releases of a candidate as good as stable."""
 
-FEWER = 200
+FEWER = 100
 """The same for each choice of points."""
 
-EFFORT = 36_000
-"""Blocks of strata weighed for all regressions together: some seconds of one core."""
+EFFORT = 40_000
+"""Work for all regressions of the report together: some seconds of one core."""
 
-LEAST_EFFORT = 400
+CURVE_EFFORT = 800
+"""Work for each further size of regression in a chart."""
 
 ALWAYS = {Metric.FAILED: "always failing", Metric.REFUSED: "always refused", Metric.LATENCY: "always slow"}
 
@@ -62,14 +63,14 @@ def plan(manifest: Manifest, question: Question, progress: Progress) -> Plan:
         tell(f"points: {100.0 * choice:g}%")
         facts = promotion_facts(follow_healthy(with_points(scenario, choice), FEWER))
         points.append(PointsFacts(choice, decidable(facts), facts))
-    effort = max(LEAST_EFFORT, EFFORT // max(1, sum(len(named) + len(more) for _, (named, more) in work)))
+    effort = EFFORT // sum(len(named) for _, (named, _) in work)
     guardrails = []
     for group, (named, more) in work:
         alone = alone_of(scenario, group[0])
         found = []
-        for size in (*named, *more):
+        for size, most in [(size, effort) for size in named] + [(size, CURVE_EFFORT) for size in more]:
             tell(f"{scenario.rails[group[0]].name} {size.label or f'{100.0 * size.rate:.3g} %'}")
-            found.append(regression_facts(alone, size, effort))
+            found.append(regression_facts(alone, size, most))
         guardrails.append(_guardrail_facts(manifest, scenario, group, found[: len(named)], found[len(named) :]))
     tell("what would be decidable")
     cautions = advice.cautions(scenario, steps, promotion, points, auto, leaves_points_to_judge=uses_auto(manifest))

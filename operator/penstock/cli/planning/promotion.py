@@ -32,7 +32,7 @@ def follow_healthy(scenario: Scenario, releases: int) -> Courses:
 
 def _affordable(scenario: Scenario, releases: int) -> int:
     """Fewer releases where differences between strata are evidence, since each of those is drawn."""
-    return releases // 4 if any(rail.unit is Unit.STRATA for rail in scenario.rails) else releases
+    return max(60, releases // 3) if any(rail.unit is Unit.STRATA for rail in scenario.rails) else releases
 
 
 def promotion_facts(courses: Courses) -> PromotionFacts:

@@ -10,10 +10,7 @@ from penstock.cli.planning.course import Courses, Ending, Scenario, harmed
 from penstock.cli.planning.facts import Outlook, RegressionFacts
 from penstock.cli.planning.promotion import SEED, SURE, spread
 
-BATCH = 40
-"""Releases that are simulated together."""
-
-MOST = 200
+FEWEST, MOST = 20, 160
 """Releases of one size of regression."""
 
 JUST_BEYOND = 1.1
@@ -71,7 +68,7 @@ def more_sizes(rail: Rail, known: Iterable[Size]) -> list[Size]:
 def regression_facts(scenario: Scenario, size: Size, effort: int) -> RegressionFacts:
     """What becomes of a candidate that is worse by `size` on the scenario's one guardrail.
 
-    `effort` is the number of blocks of strata (summed over releases) after which no further releases are simulated.
+    `effort` is the amount of work (see `course.Course`) after which no further releases are simulated.
     """
     (rail,) = scenario.rails
     if size.rate <= tolerated_rate(rail):
@@ -95,10 +92,12 @@ def regression_facts(scenario: Scenario, size: Size, effort: int) -> RegressionF
 
 
 def _follow(scenario: Scenario, effort: int) -> Sequence[Courses]:
+    """Twice as many releases again and again, while that takes no more than the effort."""
     batches: list[Courses] = []
-    work = 0
-    while not batches or (len(batches) < MOST // BATCH and work * (1.0 + 1.0 / len(batches)) <= effort):
-        *_, course = harmed(scenario, BATCH, SEED + len(batches))
+    work = releases = 0
+    while releases == 0 or (2 * releases <= MOST and 2 * work <= effort):
+        *_, course = harmed(scenario, max(FEWEST, releases), SEED + len(batches))
         work += course.work
         batches.append(course.courses())
+        releases += course.releases
     return batches

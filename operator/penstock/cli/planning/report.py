@@ -1,9 +1,9 @@
 """A plan as a person reads it, in a terminal or a pipe."""
 
+import math
 from collections.abc import Iterator
 
 from rich.console import Group, RenderableType
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -16,7 +16,6 @@ from penstock.cli.planning.facts import (
     PointsFacts,
     RegressionFacts,
     Shield,
-    Spread,
     StepFacts,
 )
 from penstock.cli.planning.wording import count, duration, manifest_share, percent, traffic
@@ -64,9 +63,9 @@ def body(plan: Plan) -> Iterator[RenderableType]:
             "as bad as is tolerated."
         )
     yield Text(
-        f"Simulated by the judge's rules ({plan.promotion.simulated} releases as good as stable), for steady traffic "
-        "whose requests fail independently of each other; bursts and lulls take longer. Not counted: validation and the "
-        "start of pods.",
+        f"Medians of simulated releases under the judge's rules ({plan.promotion.simulated} of them as good as stable), "
+        "for steady traffic whose requests fail independently of each other; bursts and lulls take longer. Not counted: "
+        "validation and the start of pods.",
         DIM,
     )
 
@@ -85,11 +84,16 @@ def _promotion(plan: Plan) -> RenderableType:
         return Text(
             f"A candidate as good as stable is promoted before the deadline in {percent(facts.share)} of releases."
         )
-    late = "" if facts.seconds.high is None else f"; 95 of 100 within {duration(facts.seconds.high)}"
+    high = facts.seconds.high
+    late = (
+        f"{math.floor(100.0 * facts.share)} of 100 before the deadline"
+        if high is None
+        else f"95 of 100 within {duration(high)}"
+    )
     return Text.assemble(
         "A candidate as good as stable is promoted after ",
         (duration(facts.seconds.median), f"bold {GOOD}"),
-        f" (median{late}), {count(facts.requests.median)} requests of both sides.",
+        f" (median; {late}), {count(facts.requests.median)} requests of both sides.",
     )
 
 
@@ -111,23 +115,23 @@ def _steps(plan: Plan) -> RenderableType:
 def _why(step: StepFacts, after: StepFacts | None) -> str:
     match step.cause:
         case None:
-            return "not reached before the deadline" if step.begins is None else "not left before the deadline"
+            return "not reached in time" if step.begins is None else "not left before the deadline"
         case Cause.MIN_REQUESTS if step.named:
-            return f"minRequests: {step.min_requests:,} answered by the candidate"
+            return f"minRequests: {step.min_requests:,}"
         case Cause.MIN_REQUESTS:
-            return f"{step.min_requests} answered by the candidate, the least for any step"
+            return f"{step.min_requests} requests, the least of any step"
         case Cause.PAUSE:
-            return f"the pause of {duration(step.pause)}"
+            return f"pause of {duration(step.pause)}"
         case Cause.EXPOSURE if after is not None:
-            return f"the exposure bound: surely at most {_EXPOSED} of all requests harmed at {percent(after.weight)}"
+            return f"exposure: surely at most {_EXPOSED} of all requests harmed at {percent(after.weight)}"
         case Cause.EVIDENCE:
-            return "evidence that harm is excluded on every guardrail"
+            return "evidence that excludes harm on every guardrail"
         case _:
-            return "signs of harm to pass"
+            return "signs of harm that pass"
 
 
 def _guardrail(facts: GuardrailFacts) -> RenderableType:
-    table = _table("regression", "rate", "rolled back", "after", "95 of 100", "its requests", "bad answers")
+    table = _table("regression", "rate", "found in", "after", "95 of 100", "requests", "bad answers")
     for regression in facts.regressions:
         table.add_row(regression.label, percent(regression.rate), *_found(regression))
     names = " or ".join(facts.names)
@@ -137,29 +141,24 @@ def _guardrail(facts: GuardrailFacts) -> RenderableType:
         if facts.points == 0.0
         else (f"the larger of {facts.ratio:g} × stable and stable + {manifest_share(facts.points)}{chosen}")
     )
-    tolerated = Text(f"tolerated up to {percent(facts.tolerated)}: {margin}", DIM)
+    tolerated = Text(f"Tolerated up to {percent(facts.tolerated)}: {margin}", DIM)
     return _section(f"Regressions of {names}", Group(tolerated, table, Text(_SHIELD[facts.shield], DIM)))
 
 
 def _found(regression: RegressionFacts) -> tuple[Text | str, ...]:
     if regression.outlook is Outlook.TOLERATED:
-        return Text("no: tolerated", DIM), "", "", "", ""
-    share = f"{100.0 * regression.found:.0f} of 100"
+        return Text("tolerated", DIM), "", "", "", ""
+    share = f"{round(regression.found * regression.simulated)} of {regression.simulated}"
     if regression.seconds is None or regression.requests is None or regression.failures is None:
         return Text(share, BAD), Text("undecided", DIM), "", "", ""
-    style = GOOD if regression.outlook is Outlook.FOUND else BAD
     high = regression.seconds.high
     return (
-        Text(share, style),
+        Text(share, GOOD if regression.outlook is Outlook.FOUND else BAD),
         duration(regression.seconds.median),
         "later" if high is None else duration(high),
-        _until(regression.requests),
+        count(regression.requests.median),
         count(regression.failures),
     )
-
-
-def _until(spread: Spread) -> str:
-    return count(spread.median)
 
 
 def _points(plan: Plan) -> RenderableType:
@@ -174,8 +173,8 @@ def _points(plan: Plan) -> RenderableType:
             high,
             "-" if requests is None else count(requests.median),
         )
-    took = f"points: auto would take {manifest_share(plan.auto)} at this traffic."
-    title = f"Points decidable before the deadline of {duration(plan.deadline)}, on every guardrail"
+    took = f"points: auto takes {manifest_share(plan.auto)} at this traffic."
+    title = f"Points on every guardrail: decidable before the deadline of {duration(plan.deadline)}?"
     return _section(title, Group(table, Text(took, DIM)))
 
 
@@ -188,9 +187,9 @@ def _decidable(choice: PointsFacts) -> Text:
 def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=DIM)
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column != "waits for")
     return table
 
 
 def _section(title: str, content: RenderableType) -> RenderableType:
-    return Group(Text(title, HEADING), Padding(content, (0, 0, 0, 2)))
+    return Group(Text(title, HEADING), content)
