@@ -112,6 +112,8 @@ class Cluster:
     routed: dict[str, int] = field(default_factory=dict)
     """Candidate pods that each router pod knows."""
     made: int = 0
+    splits: dict[int, tuple[str, str, int]] = field(default_factory=dict)
+    """What each epoch stood for."""
 
     def elapse(self, span: timedelta) -> None:
         """Let time pass; controllers and routers do their work, requests arrive."""
@@ -177,6 +179,8 @@ class Cluster:
         entry = entries_in(table).get(self.name)
         if entry is None:
             return
+        split = (entry.stable, entry.candidate, entry.weight)
+        assert self.splits.setdefault(entry.epoch, split) == split, "an epoch stood for two splits"
         known = [pod for pod in self.pods.values() if pod["metadata"]["labels"].get(LABEL_REVISION) == entry.candidate]
         for pod in routers:
             name = pod["metadata"]["name"]

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import timedelta
 from enum import Enum, auto
 
 from penstock.api.live import read
@@ -82,6 +81,13 @@ class Operator:
                 if self.cut is not Cut.ANSWER_LOST:
                     self.cluster.counter.forget()
                 return
+
+    def attempt(self, effect: Effect) -> None:
+        """Carry out one effect, as somebody would who comes too late; a refusal is what should happen."""
+        try:
+            perform(self.api, effect)
+        except (AlreadyExistsError, ConflictError, NotFoundError):
+            return
 
     def world(self) -> World | None:
         """The snapshot of the deployment, None when it is gone."""
@@ -170,6 +176,3 @@ def perform(api: ApiModel, effect: Effect) -> None:
                 return
         case Requeue():
             return
-
-
-STEP = timedelta(seconds=5)
