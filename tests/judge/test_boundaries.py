@@ -29,7 +29,7 @@ PUBLISHED = {
     "one-sided beta-binomial": (OneSidedBetaBinomial.tuned(100, 0.05, 0.2, 0.8), -0.07134019, 28.41238),
 }
 
-# Frozen from confseq's own C++ (commit of 2024-03, compiled with Boost 1.74): v_opt 250, alpha_opt 0.01, c 0.7, range
+# Frozen from confseq's own C++ (commit of 2024-10-27, compiled with Boost 1.74): v_opt 250, alpha_opt 0.01, c 0.7, range
 # [−0.3, 0.6]; bounds at alpha 0.001.
 MIXTURES = {
     "norm1": OneSidedNormal.tuned(250, 0.01),

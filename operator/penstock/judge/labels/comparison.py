@@ -23,7 +23,7 @@ import numpy as np
 
 from penstock.judge.labels.bets import STAKES, log_mean
 from penstock.judge.labels.difference import StratifiedDifference
-from penstock.judge.labels.moments import FloatArray, Moments
+from penstock.judge.labels.moments import FloatArray, Moments, comparable
 
 _EDGE = 1e-3
 
@@ -39,12 +39,12 @@ class Comparison:
     difference: StratifiedDifference = field(default=StratifiedDifference())
 
     def after(self, candidate: Moments, stable: Moments, tolerated: float, expected: float) -> "Comparison":
-        """With one more cohort of labelled rows.
+        """With one more cohort of labelled rows; one that is not `comparable` tells nothing and changes nothing.
 
         `tolerated`: the rise of the mean loss that is no harm, in [0, 1). `expected`: stable's mean loss before any of
         its rows was seen, in [0, 1]; a bad guess costs power in the first cohort only.
         """
-        if candidate.count == 0 or stable.count == 0:
+        if not comparable(candidate, stable):
             return self
         level = self._level(tolerated, expected)
         harm = _growth(candidate, level + tolerated, stable.mirrored(), 1 - level)

@@ -21,7 +21,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from penstock.judge.labels.bets import log_mean
-from penstock.judge.labels.moments import NO_ROWS, FloatArray, Moments
+from penstock.judge.labels.moments import NO_ROWS, FloatArray, Moments, comparable
 
 _RATES: FloatArray = 0.98 * np.exp2(-np.arange(10.0))
 """The grid of η."""
@@ -38,13 +38,13 @@ class StratifiedDifference:
     stable: Moments = NO_ROWS
 
     def after(self, candidate: Moments, stable: Moments, expected: float) -> "StratifiedDifference":
-        """With one more cohort; a cohort that lacks an arm tells nothing and changes nothing.
+        """With one more cohort; one that is not `comparable` tells nothing and changes nothing.
 
         `expected` is the mean of both arms before any row was seen; a bad guess widens the first cohort's share only.
         """
-        smaller = min(candidate.count, stable.count)
-        if smaller == 0:
+        if not comparable(candidate, stable):
             return self
+        smaller = min(candidate.count, stable.count)
         spread = _penalty(_RATES * (smaller / candidate.count)) * candidate.scatter(self.candidate.guess(expected))
         spread = spread + _penalty(_RATES * (smaller / stable.count)) * stable.scatter(self.stable.guess(expected))
         return StratifiedDifference(
