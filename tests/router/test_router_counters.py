@@ -1,7 +1,7 @@
 """From the names of Envoy's counters to outcomes."""
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from penstock.router.counters import Answer, CounterReader, Key, first_try
 from penstock.router.envoy.bands import Band, bands, read_band
@@ -10,6 +10,7 @@ from penstock.router.routing import Dialect, Role, Threshold
 from penstock.router.tally import Tally
 
 pytestmark = [pytest.mark.router, pytest.mark.xdist_group("router")]
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 MARKED = Scope(1, 1_000, (Threshold("fast", 50), Threshold("slow", 2_000)), Dialect.MARKED)
 PLAIN = Scope(2, 1_000, (), Dialect.PLAIN)
@@ -130,6 +131,7 @@ def test_reading_again_adds_only_what_is_new_and_forgets_scopes_that_are_over() 
     assert reader.tallies == {}
 
 
+@unhurried
 @given(
     st.builds(
         Answer,
@@ -151,6 +153,7 @@ def test_every_request_has_at_most_one_outcome(answer: Answer, scope: Scope) -> 
     assert tally.failed + tally.refused + tally.saturated <= 1
 
 
+@unhurried
 @given(st.integers(1, 5_000), st.lists(st.integers(1, 5_000), max_size=8), st.integers(0, 10_000))
 def test_bands_part_all_durations(try_timeout: int, limits: list[int], milliseconds: int) -> None:
     parted = bands(try_timeout, [Threshold(str(limit), limit) for limit in limits])

@@ -160,6 +160,7 @@ def test_the_agent_tells_nothing_but_health_without_the_token(
     token = tmp_path / "token"
     token.write_text("secret\n")
     router = new_router(PENSTOCK_TOKEN_FILE=str(token))
+    until(router.is_answering, "the agent answers")
     assert _status(router, "/healthz") == 200
     assert [_status(router, path) for path in ("/ledger", "/state", "/metrics")] == [401] * 3
     assert [_status(router, "/state", bearer) for bearer in ("wrong", "secret")] == [401, 200]

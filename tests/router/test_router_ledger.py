@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from penstock.router.errors import JournalError
 from penstock.router.journal import Journal
@@ -96,7 +96,7 @@ events = st.lists(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(history=events)
 def test_each_request_is_in_exactly_one_row_whatever_stops_when(
     history: list[tuple[str, str | None, int | None]], tmp_path_factory: pytest.TempPathFactory

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from penstock.router.envoy.clusters import clusters
 from penstock.router.envoy.parts import Kind, cluster_parts, compose, route_parts
@@ -22,6 +22,7 @@ from penstock.router.routing import (
 )
 
 pytestmark = [pytest.mark.router, pytest.mark.xdist_group("router")]
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def route(
@@ -151,6 +152,7 @@ tables = st.lists(routes, max_size=3).map(lambda several: table(*several))
 histories = st.lists(st.tuples(tables, st.floats(0, 600)), max_size=12)
 
 
+@unhurried
 @given(histories)
 def test_whatever_comes_counts_can_be_told_apart_and_routes_have_their_clusters(
     history: list[tuple[RoutingTable, float]],

@@ -46,7 +46,7 @@ def test_150_models_in_one_router(
         until(lambda: load.seen[-1].sent > changed + 0.2, "and goes on")
     reached = one.candidate.total
     assert failures(load.seen) == []
-    assert seconds < 2.0
+    assert seconds < 5.0  # 0.1 s on a machine that does nothing else
     assert failures(send(one.port, 40)) == []
     assert one.candidate.total == reached
     server.die()

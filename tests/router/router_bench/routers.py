@@ -146,8 +146,15 @@ class Router:
 
     def is_ready(self) -> bool:
         """What the pod's readiness probe sees."""
+        return self._answers("/ready", self.ready_port)
+
+    def is_answering(self) -> bool:
+        """Whether the agent answers at all."""
+        return self._answers("/healthz", self.agent_port)
+
+    def _answers(self, path: str, port: int) -> bool:
         try:
-            self.get("/ready", self.ready_port, timeout=1.0)
+            self.get(path, port, timeout=1.0)
         except (OSError, urllib.error.URLError):
             return False
         return True
