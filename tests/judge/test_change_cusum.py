@@ -54,7 +54,7 @@ def test_delay_under_linear_drift_of_gan_1992(slope: float, published: float) ->
 def test_a_bank_of_three_scales_keeps_the_run_length_it_was_designed_for() -> None:
     bank = cusum.design(150.0)
     rng = np.random.default_rng(7)
-    runs = [_steps_to_alarm(bank, lambda step: rng.standard_normal()) for _ in range(500)]
+    runs = [_steps_to_alarm(bank, lambda step: rng.standard_normal()) for _ in range(300)]
     error = np.std(runs) / np.sqrt(len(runs))
     assert np.mean(runs) - 2 * error > 150.0
     assert np.mean(runs) < 2 * 150.0
@@ -63,7 +63,7 @@ def test_a_bank_of_three_scales_keeps_the_run_length_it_was_designed_for() -> No
 def test_a_mean_on_the_edge_of_the_tolerated_band_counts_as_no_change() -> None:
     bank = cusum.design(100.0, sides=UP, tolerated=0.4)
     rng = np.random.default_rng(8)
-    runs = [_steps_to_alarm(bank, lambda step: 0.4 + rng.standard_normal()) for _ in range(500)]
+    runs = [_steps_to_alarm(bank, lambda step: 0.4 + rng.standard_normal()) for _ in range(300)]
     assert np.mean(runs) - 2 * np.std(runs) / np.sqrt(len(runs)) > 100.0
     assert _steps_to_alarm(bank, lambda step: 2.0) < 10
 

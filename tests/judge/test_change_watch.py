@@ -118,17 +118,17 @@ def settled_diagnosis(change: Change, before: int, spread: float, seed: int) -> 
     ("shape", "changes", "within"),
     [
         (Shape.STEP, [step_of(0.1), step_of(0.2), step_of(-0.15)], 10),
-        (Shape.RAMP, [ramp_of(0.4, 500), ramp_of(-0.4, 600), ramp_of(0.4, 800)], 80),
+        (Shape.RAMP, [ramp_of(0.4, 300), ramp_of(-0.4, 400), ramp_of(0.4, 600)], 80),
     ],
 )
 def test_at_four_times_the_delay_steps_and_ramps_are_told_apart(
     shape: Shape, changes: list[Change], within: int
 ) -> None:
-    found = [settled_diagnosis(changes[case % 3], 150, 0.06, seed=case) for case in range(60)]
+    found = [settled_diagnosis(changes[case % 3], 80, 0.06, seed=case) for case in range(60)]
     right = [diagnosis for diagnosis in found if diagnosis is not None and diagnosis.shape is shape]
     # 57 of 60 has a lower 97.5 % confidence bound of 0.86, 59 of 60 of 0.91.
     assert len(right) >= 59
-    errors = [abs(diagnosis.onset - MONDAY - 150 * 60) / 60 for diagnosis in right]
+    errors = [abs(diagnosis.onset - MONDAY - 80 * 60) / 60 for diagnosis in right]
     assert np.median(errors) <= within
 
 
