@@ -83,6 +83,7 @@ def test_a_bad_candidate_is_rolled_back_and_stays_so() -> None:
     assert verdicts[-1].metric == "failed"
     frozen = release.verdict()
     assert release.feed(rows([1_000])[0]) == []
+    assert list(release.finish()) == []
     assert list(release.take(parse(rows([1_000])[0], FAILED))) == []
     assert release.verdict(now=5_000.0) == frozen
 
@@ -155,6 +156,25 @@ def test_signs_of_harm_are_told_before_the_line() -> None:
     told = verdicts[reasons.index(Reason.SIGNS_OF_HARM)]
     assert "looks worse" in sentence(told, FAILED)
     assert reasons[-1] is Reason.WORSE
+
+
+def test_a_row_without_a_usable_time_spoils_nothing_else() -> None:
+    source = rows(range(120))
+    for t in (None, "soon", -5, 1e20, float("nan")):
+        source.insert(10, {**source[0], "t": t})
+    release, _ = judged(FAILED, source)
+    assert sum(release.faults.values()) == 5
+    assert release.seen[0] == sum(row["requests"] for row in rows(range(120)) if row["arm"] == "stable")
+
+
+def test_rows_without_a_weight_are_judged_by_the_share_they_show() -> None:
+    bare = [{key: row[key] for key in ("t", "arm", "requests", "failed")} for row in rows(range(120))]
+    assert final(FAILED, bare).decision is Decision.PROMOTE
+
+
+def test_a_ratio_of_one_needs_no_base_rate() -> None:
+    equal = Criteria((Guardrail("failed", "failed", Tolerance(1.0, 0.0)),))
+    assert final(equal, rows(range(60), candidate=0.2)).decision is Decision.ROLLBACK
 
 
 def test_the_deadline_ends_a_release_without_a_verdict_but_not_its_rollback() -> None:
@@ -396,3 +416,7 @@ def test_every_reason_has_a_sentence() -> None:
         for metric in ("failed", ""):
             text = sentence(dataclasses.replace(verdict, reason=reason, metric=metric), FAILED)
             assert text.endswith(".")
+    empty = final(FAILED, rows(range(20), weight=0))
+    assert "0 of 0" in sentence(dataclasses.replace(empty, reason=Reason.WORSE, metric="failed"), FAILED)
+    strict = final(Criteria((Guardrail("failed", "failed", Tolerance(2.0, 0.0)),)), rows(range(30), candidate=0.4))
+    assert "tolerated 2 × stable;" in sentence(strict, FAILED)

@@ -46,9 +46,8 @@ def requests_to_rollback(
     odds = share / (1.0 - share)
     floor = max(base, 1e-6)
     part = odds * rate / (odds * rate + floor)
-    information = part * math.log(part / share)
-    if part < 1.0:
-        information += (1.0 - part) * math.log((1.0 - part) / (1.0 - share))
+    rest = floor / (odds * rate + floor)
+    information = part * math.log(part / share) + rest * math.log(rest / (1.0 - share))
     per_request = information * (odds * rate + floor) / odds
     return max(1, math.ceil(needed / per_request))
 

@@ -164,17 +164,16 @@ def _observe_signs(evidence: Evidence, margin: float, points: float, cell: Cell,
 def _observe_users(evidence: Evidence, margin: float, cell: Cell, weight: float) -> None:
     factors = users.log_factors(cell.weight, cell.candidate_events, cell.stable_events, margin)
     evidence.split_harm = restarts.restart(evidence.split_harm, weight, factors)
-    if 0.0 < cell.weight < 1.0:
-        odds = margin * cell.weight / (1.0 - cell.weight)
-        events = cell.candidate_events + cell.stable_events
-        evidence.ratio_health = _add(
-            evidence.ratio_health,
-            [
-                cell.candidate_events * math.log(factor / margin)
-                + events * (math.log1p(odds) - math.log1p(odds * factor / margin))
-                for factor in bets.HEALTH
-            ],
-        )
+    odds = margin * cell.weight / (1.0 - cell.weight)
+    events = cell.candidate_events + cell.stable_events
+    evidence.ratio_health = _add(
+        evidence.ratio_health,
+        [
+            cell.candidate_events * math.log(factor / margin)
+            + events * (math.log1p(odds) - math.log1p(odds * factor / margin))
+            for factor in bets.HEALTH
+        ],
+    )
 
 
 def _add(values: list[float], increments: list[float]) -> list[float]:

@@ -125,10 +125,8 @@ def _gather(gathering: Open, second: Second) -> None:
         tally = gathering.tallies[i]
         tally.stable += second.stable.requests
         tally.candidate += second.candidate.requests
-        if second.stable.events:
-            tally.stable_events += second.stable.events[i]
-        if second.candidate.events:
-            tally.candidate_events += second.candidate.events[i]
+        tally.stable_events += second.stable.events[i]
+        tally.candidate_events += second.candidate.events[i]
         user = gathering.users[i]
         user.stable += second.stable.new_users
         user.candidate += second.candidate.new_users
@@ -136,7 +134,7 @@ def _gather(gathering: Open, second: Second) -> None:
             user.stable_events += second.stable.user_events[i]
         if second.candidate.user_events:
             user.candidate_events += second.candidate.user_events[i]
-    if second.candidate.events and any(second.candidate.events):
+    if any(second.candidate.events):
         known = gathering.outages
         if known is None:
             gathering.outages = second.outages
