@@ -167,6 +167,13 @@ def test_a_row_without_a_usable_time_spoils_nothing_else() -> None:
     assert release.seen[0] == sum(row["requests"] for row in rows(range(120)) if row["arm"] == "stable")
 
 
+def test_a_router_that_starts_anew_is_named_and_harmless() -> None:
+    again = [{**row, "version": 0} for row in rows(range(60, 160), seed=1)]
+    verdict = final(FAILED, rows(range(60)), again)
+    assert verdict.decision is Decision.PROMOTE
+    assert dict(verdict.faults) == {"RouterReset": 1}
+
+
 def test_rows_without_a_weight_are_judged_by_the_share_they_show() -> None:
     bare = [{key: row[key] for key in ("t", "arm", "requests", "failed")} for row in rows(range(120))]
     assert final(FAILED, bare).decision is Decision.PROMOTE
@@ -237,6 +244,11 @@ def outage(names: Iterable[str], seconds: Iterable[int]) -> list[Fields]:
                  "failed": failed, "outage": name if failed else ""}
             )  # fmt: skip
     return found
+
+
+def test_a_short_outage_is_weighed_as_it_is() -> None:
+    verdict = final(FAILED, [{**row, "failed": min(row["failed"], 1)} for row in outage(["pod-1/1"], [0])])
+    assert verdict.reason is Reason.COLLECTING
 
 
 def test_one_outage_of_one_pod_alone_never_takes_a_release_back() -> None:
