@@ -321,6 +321,25 @@ def test_without_users_in_every_arm_an_experiment_is_burning_in(arms):
     assert find(PLAN, EVEN, arms).reason is ExperimentReason.BURN_IN
 
 
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"outcome": math.nan},
+        {"outcome_sq": math.inf},
+        {"outcome_cube": math.nan},
+        {"covariate": math.nan},
+        {"outcome_sq": 1.0},
+        {"covariate": 900.0, "covariate_sq": 1.0},
+        {"product": math.nan},
+    ],
+)
+def test_sums_that_no_users_have_decide_nothing_and_are_named(broken):
+    arms = [[conversions(400, 4000).summary(), replace(conversions(900, 4000), **broken).summary()]]
+    finding = find(PLAN, EVEN, arms)
+    assert (finding.outcome, finding.reason) == (ExperimentOutcome.INCONCLUSIVE, ExperimentReason.IMPOSSIBLE_SUMS)
+    assert secondary(PLAN, [("broken", arms)]) == ()
+
+
 def test_a_span_that_lacks_an_arm_is_left_out():
     whole = spans(400, 560)
     assert find(PLAN, EVEN, [*whole, [None, conversions(1, 2).summary()]]) == find(PLAN, EVEN, whole)

@@ -188,6 +188,25 @@ def test_pairs_add_up_in_any_order():
     assert parts[0].plus(parts[1]).plus(parts[2]) == parts[2].plus(parts[0].plus(parts[1])) == BinaryPairs(22, 9, 4)
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: BinaryPairs(3, 2, 2),
+        lambda: BinaryPairs(3, -1, 2),
+        lambda: BinaryPairs(-1, 0, 0),
+        lambda: bounded_pairs(-1, 0.0, 0.0),
+        lambda: bounded_pairs(5, 6.0, 5.0),
+        lambda: bounded_pairs(5, 1.0, 6.0),
+        lambda: bounded_pairs(5, 4.0, 0.5),
+        lambda: bounded_pairs(5, math.nan, 1.0),
+        lambda: bounded_pairs(5, 1.0, math.nan),
+    ],
+)
+def test_pairs_that_cannot_be_are_refused(make):
+    with pytest.raises(ValueError, match=r"pairs must|no -?\d+ differences"):
+        make()
+
+
 def test_pairs_find_a_loss_of_two_points_that_separate_arms_would_not_see():
     """10,000 requests, both wrong on 30 %, candidate alone on 4 %, stable alone on 1 %."""
     pairs = BinaryPairs(10_000, 400, 100)

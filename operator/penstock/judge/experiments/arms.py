@@ -9,7 +9,8 @@ A covariate known before exposure (most often the same outcome before it) sharpe
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import astuple, dataclass, fields
+from math import isfinite, nan
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,11 @@ class ArmSummary:
     freedom: float
     scatter: float
     skew: float
+
+    @property
+    def sound(self) -> bool:
+        """Whether all numbers are numbers."""
+        return all(isfinite(value) for value in astuple(self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +69,19 @@ class UserMoments:
         return UserMoments(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))
 
     def summary(self) -> ArmSummary | None:
-        """None before the second user, without whom there is no variance."""
+        """None before the second user, without whom there is no variance; not a number where no users have such sums."""
         n = self.users
         if n < 2:
             return None
         y, x = self.outcome / n, self.covariate / n
         scale = 1 / (n * (n - 1))
-        scatter = max(0.0, self.outcome_sq - n * y * y)
+        scatter = _scatter(self.outcome_sq, n * y * y)
         return ArmSummary(
             n,
             y,
             x,
             scatter * scale,
-            max(0.0, self.covariate_sq - n * x * x) * scale,
+            _scatter(self.covariate_sq, n * x * x) * scale,
             (self.product - n * x * y) * scale,
             n - 1.0,
             scatter,
@@ -113,6 +119,11 @@ class UserBuckets:
         )
 
 
+def _scatter(squares: float, least: float) -> float:
+    """Sum of squared deviations; rounding may leave it a hair below nothing, more is impossible."""
+    return max(squares - least, 0.0) if squares - least >= -1e-9 * least else nan
+
+
 def adjusted(arms: Sequence[ArmSummary]) -> tuple[ArmEstimate, ...]:
     """Mean outcomes as they would be had all arms the same mean covariate.
 
@@ -127,7 +138,7 @@ def adjusted(arms: Sequence[ArmSummary]) -> tuple[ArmEstimate, ...]:
         ArmEstimate(
             arm.users,
             arm.outcome - slope * (arm.covariate - centre),
-            max(0.0, arm.outcome_variance - 2 * slope * arm.covariance + slope**2 * arm.covariate_variance),
+            max(arm.outcome_variance - 2 * slope * arm.covariance + slope**2 * arm.covariate_variance, 0.0),
             arm.freedom,
         )
         for arm in arms

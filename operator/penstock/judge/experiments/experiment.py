@@ -50,6 +50,7 @@ class ExperimentReason(StrEnum):
     BURN_IN = "BurnIn"
     SAMPLE_RATIO_MISMATCH = "SampleRatioMismatch"
     EFFECT_UNDEFINED = "EffectUndefined"
+    IMPOSSIBLE_SUMS = "ImpossibleSums"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,8 @@ def find(plan: ExperimentPlan, ratio: SampleRatio, primary: Spans) -> Experiment
             ExperimentOutcome.INCONCLUSIVE, ExperimentReason.SAMPLE_RATIO_MISMATCH, (), ratio.p_value
         )
     spans = _complete(primary)
+    if not _sound(spans):
+        return _without_winner(ExperimentOutcome.INCONCLUSIVE, ExperimentReason.IMPOSSIBLE_SUMS, (), ratio.p_value)
     if not _burnt_in(spans):
         return _without_winner(ExperimentOutcome.UNDECIDED, ExperimentReason.BURN_IN, (), ratio.p_value)
     pairs = _compare(plan, _estimates(spans))
@@ -131,7 +134,7 @@ def find(plan: ExperimentPlan, ratio: SampleRatio, primary: Spans) -> Experiment
 def secondary(plan: ExperimentPlan, metrics: Sequence[tuple[str, Spans]]) -> tuple[Discovery, ...]:
     """Secondary metrics that moved in some arm against the control, with false discovery rate `alpha`. They decide nothing.
 
-    A metric before its burn-in or without a defined effect counts as one without evidence.
+    A metric before its burn-in, with impossible sums or without a defined effect counts as one without evidence.
     """
     candidates = [
         (name, arm, found)
@@ -152,6 +155,10 @@ def secondary(plan: ExperimentPlan, metrics: Sequence[tuple[str, Spans]]) -> tup
 def _complete(spans: Spans) -> list[list[ArmSummary]]:
     summaries = ([arm for arm in span if arm is not None] for span in spans)
     return [present for span, present in zip(spans, summaries, strict=True) if len(present) == len(span)]
+
+
+def _sound(spans: Sequence[Sequence[ArmSummary]]) -> bool:
+    return all(arm.sound for span in spans for arm in span)
 
 
 def _burnt_in(spans: Sequence[Sequence[ArmSummary]]) -> bool:
@@ -187,7 +194,7 @@ def _beats_all(plan: ExperimentPlan, arm: str, pairs: Sequence[PairFinding]) -> 
 
 
 def _against_control(plan: ExperimentPlan, spans: Sequence[Sequence[ArmSummary]]) -> list[Effect | None]:
-    if not _burnt_in(spans):
+    if not (_sound(spans) and _burnt_in(spans)):
         return [None] * (len(plan.arms) - 1)
     control, *others = _estimates(spans)
     return [effect(control, other, plan.scale) for other in others]

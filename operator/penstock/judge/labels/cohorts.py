@@ -81,7 +81,7 @@ class OpenCohorts:
 
     ages: tuple[float, ...]
     cohorts: tuple[Cohort, ...] = ()
-    closed_until: float = float("-inf")
+    closed_until: float | None = None
     refused: tuple[tuple[LabelProblem, int], ...] = ()
 
     @property
@@ -106,7 +106,7 @@ class OpenCohorts:
     def close(self, now: float) -> tuple["OpenCohorts", tuple[Cohort, ...]]:
         """Take out the cohorts that are mature at `now`, oldest first. Impossible ones are refused as a whole."""
         mature = tuple(cohort for cohort in self.cohorts if cohort.key.start + self.maturity <= now)
-        rest = replace(self, cohorts=self.cohorts[len(mature) :], closed_until=max(now, self.closed_until))
+        rest = replace(self, cohorts=self.cohorts[len(mature) :], closed_until=self._latest(now))
         sound = tuple(cohort for cohort in mature if _possible(cohort.candidate) and _possible(cohort.stable))
         for _ in range(len(mature) - len(sound)):
             rest = rest._refuse(LabelProblem.MORE_LABELS_THAN_PREDICTIONS)
@@ -116,10 +116,14 @@ class OpenCohorts:
         matures = row.key.start + self.maturity
         if row.arrived >= matures:
             return LabelProblem.AFTER_MATURITY
-        return LabelProblem.DELIVERED_LATE if matures <= self.closed_until else None
+        closed = self.closed_until is not None and matures <= self.closed_until
+        return LabelProblem.DELIVERED_LATE if closed else None
+
+    def _latest(self, now: float) -> float:
+        return now if self.closed_until is None else max(now, self.closed_until)
 
     def _added(self, cohort: Cohort, row: LabelRow) -> Cohort:
-        arm = cohort.candidate if row.arm is Arm.CANDIDATE else cohort.stable
+        arm = cohort.candidate if row.arm == Arm.CANDIDATE else cohort.stable
         age = row.arrived - row.key.start
         more = ArmLabels(
             arm.predictions + row.predictions,
@@ -128,7 +132,7 @@ class OpenCohorts:
             ),
             arm.losses.plus(Moments.of(row.labelled, row.loss_sum, row.loss_sum_sq)),
         )
-        return replace(cohort, candidate=more) if row.arm is Arm.CANDIDATE else replace(cohort, stable=more)
+        return replace(cohort, candidate=more) if row.arm == Arm.CANDIDATE else replace(cohort, stable=more)
 
     def _refuse(self, problem: LabelProblem) -> "OpenCohorts":
         counts = dict(self.refused)

@@ -21,6 +21,11 @@ class BinaryPairs:
     candidate_wrong: int = 0
     stable_wrong: int = 0
 
+    def __post_init__(self) -> None:
+        alike = self.count - self.candidate_wrong - self.stable_wrong
+        if min(self.count, self.candidate_wrong, self.stable_wrong, alike) < 0:
+            raise ValueError(f"counts of pairs must be whole and fit into each other, got {self}")
+
     def plus(self, other: "BinaryPairs") -> "BinaryPairs":
         return BinaryPairs(
             self.count + other.count,
@@ -45,7 +50,16 @@ class BinaryPairs:
 
 
 def bounded_pairs(count: int, difference_sum: float, difference_sum_sq: float) -> Moments:
-    """Pairs of losses in [0, 1] from the sums of d and d², as moments of z."""
+    """Pairs of losses in [0, 1] from the sums of d and d², as moments of z.
+
+    Raises:
+        ValueError: no such differences in [−1, 1] exist, or a sum is not a number.
+    """
+    slack = 1e-9 * (1 + count)
+    if not (count >= 0 and abs(difference_sum) <= count + slack and difference_sum_sq <= count + slack):
+        raise ValueError(f"no {count} differences in [−1, 1] have sum {difference_sum} and squares {difference_sum_sq}")
+    if not difference_sum**2 <= count * (difference_sum_sq + slack):
+        raise ValueError(f"no {count} differences have sum {difference_sum} and sum of squares {difference_sum_sq}")
     return Moments.of(count, (count + difference_sum) / 2, (count + 2 * difference_sum + difference_sum_sq) / 4)
 
 
