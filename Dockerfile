@@ -30,6 +30,7 @@ RUN python3 -m venv --without-pip /opt/penstock \
  && pip --python /opt/penstock/bin/python install --no-compile --require-hashes --only-binary :all: -r /requirements/operator.lock
 COPY --from=wheel /wheels /wheels
 RUN pip --python /opt/penstock/bin/python install --no-compile --no-deps --no-index /wheels/*.whl \
+ && find /opt/penstock/lib -depth -type d -path '*/site-packages/*' \( -name tests -o -name test \) -exec rm -rf {} + \
  && /opt/penstock/bin/python -m compileall -q -j 0 /opt/penstock
 
 FROM build AS serving-packages

@@ -181,7 +181,7 @@ class App:
 def _require_json(headers: Headers) -> None:
     media_type = str(headers.get("content-type", "")).partition(";")[0].strip().lower()
     if media_type not in _MEDIA_TYPES:
-        raise RequestError(415, "requests are application/json")
+        raise RequestError(415, "requests are application/json: set the header content-type")
     if headers.get(_BINARY_HEADER) is not None:
         raise RequestError(415, "binary tensors are not offered: send JSON (binary_data=False)")
     if headers.get("content-encoding", "identity") != "identity":
