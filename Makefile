@@ -33,6 +33,21 @@ lint: $(STAMP) ## ruff, mypy --strict, import contracts
 test: $(STAMP) lint ## Everything that must hold, from a clean checkout
 	$(BIN)/pytest -n 2 --dist loadgroup
 
+.PHONY: bench-judge
+bench-judge: $(STAMP) ## False rollbacks and power of the judge beside other tools' rules (about an hour)
+	$(BIN)/python -m benchmarks.judge
+
+.PHONY: bench
+bench: bench-judge ## All benchmarks
+
+.PHONY: cluster-up
+cluster-up: ## A real one-node Kubernetes on this machine
+	$(PYTHON) -m localcluster up
+
+.PHONY: cluster-down
+cluster-down: ## Take it away again, to the last interface
+	$(PYTHON) -m localcluster down
+
 .PHONY: clean
 clean: ## Remove what make made inside the checkout
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
