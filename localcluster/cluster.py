@@ -81,14 +81,14 @@ def prepare(tier: Tier, state: State, *, progress: Progress) -> None:
 
 
 def down(state: State, *, progress: Progress) -> None:
-    """Ends the cluster and removes everything of it; does nothing when there is none."""
+    """Ends the cluster and removes everything of it, and what killed nodes left on the machine."""
+    traces.sweep()
     if not state.root.exists() and not marked(state.root):
         progress.note(f"there is no cluster in {state.root}")
         return
     with exclusive(state.root, progress=progress):
         clear(state, progress=progress)
         state.root.rmdir()
-    traces.sweep()
     progress.note(f"the cluster in {state.root} is gone")
 
 

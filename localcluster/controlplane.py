@@ -150,6 +150,8 @@ def programs(
         binaries.path("kube-controller-manager"),
         f"--kubeconfig={manager_kubeconfig}",
         "--leader-elect=false",
+        "--kube-api-qps=300",  # the controllers start one after the other; the default paces them to seconds
+        "--kube-api-burst=600",
         "--use-service-account-credentials",
         f"--service-account-private-key-file={token_key}.key",
         f"--root-ca-file={ca}",

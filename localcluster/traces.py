@@ -9,7 +9,7 @@ from localcluster.errors import StepError
 from localcluster.locking import is_held
 from localcluster.network import Network
 from localcluster.places import State
-from localcluster.processes import marked
+from localcluster.processes import has_capabilities, marked
 
 CGROUPS = Path("/sys/fs/cgroup")
 EMPTY_WITHIN = 10.0
@@ -46,6 +46,8 @@ def remove(state: State) -> None:
 
 def sweep() -> None:
     """Removes the traces of nodes whose processes were killed and whose folder no command works on."""
+    if not has_capabilities():
+        return  # only root has made any, and only root sees whether their processes live
     for state in register.owners():
         if not is_held(state.root) and not marked(state.root):
             remove(state)

@@ -78,7 +78,6 @@ def test_another_cluster_clears_away_the_traces_of_a_node_that_was_killed(comman
         time.sleep(0.05)
     assert machine() != before
     other = type(commands)(TIER, type(commands.state)(commands.state.root.parent / "other"))
-    other.state.root.mkdir()
     assert other.run("down")[0] == 0
     assert machine() == before
 
