@@ -158,6 +158,22 @@ def test_signs_of_harm_are_told_before_the_line() -> None:
     assert reasons[-1] is Reason.WORSE
 
 
+def test_an_arm_that_is_cut_off_is_named_and_nothing_is_promoted_meanwhile() -> None:
+    for arm, reason in (("candidate", Reason.NO_CANDIDATE_TRAFFIC), ("stable", Reason.NO_STABLE_TRAFFIC)):
+        cut = [row for row in rows(range(30, 60), seed=2) if row["arm"] != arm]
+        assert final(FAILED, rows(range(30)), cut).reason is reason
+        assert final(FAILED, rows(range(30)), cut, rows(range(60, 120), seed=3)).decision is Decision.PROMOTE
+
+
+def test_a_change_of_weight_is_a_change_of_version_even_unsaid() -> None:
+    def source(weight: float, seconds: range) -> list[Fields]:
+        return [{key: row[key] for key in row if key != "version"} for row in rows(seconds, weight=weight, traffic=20)]
+
+    release = Release(FAILED)
+    closed = [stratum for fields in source(5, range(1)) + source(50, range(1, 3)) for stratum in release.looks(fields)]
+    assert [stratum.weight for stratum in [*closed, *release.finish()]] == [0.5, 0.5]
+
+
 def test_a_row_without_a_usable_time_spoils_nothing_else() -> None:
     source = rows(range(120))
     for t in (None, "soon", -5, 1e20, float("nan")):

@@ -132,6 +132,19 @@ def test_what_is_half_gathered_when_the_version_changes_is_dropped() -> None:
     assert stratum.requests == 10
 
 
+def test_versions_that_are_numbers_keep_their_order() -> None:
+    watermark = Watermark(1)
+    for version in ("10", "9", "nan", "blue"):
+        watermark.add(row(0.0, version=version))
+    assert [second.version for second in watermark.finish()] == ["9", "10", "blue", "nan"]
+
+
+def test_a_new_weight_in_the_same_version_begins_anew() -> None:
+    strata = Strata(1)
+    strata.add(second(0, 5, 4, weight=0.5))
+    assert strata.add(second(1, 5, 4, weight=0.25)) == (None, None)
+
+
 def test_routers_are_strata_of_their_own() -> None:
     strata = Strata(1)
     assert strata.add(second(0, 5, 4))[0] is None

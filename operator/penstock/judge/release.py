@@ -33,6 +33,10 @@ DOUBTFUL_SHARE = 0.05
 STALE = 30
 """Seconds without a row after which evidence is stale."""
 
+ALONE = 14.0
+"""Requests that an arm should have had since its last one, by its share, after which it counts as cut off: chance leaves
+so many out once in a million times."""
+
 MEASURE = 60
 """Seconds of stable's traffic by which `points: auto` is resolved."""
 
@@ -57,6 +61,7 @@ class Release:
     requests: int = 0
     rows: int = 0
     seen: tuple[int, int] = (0, 0)
+    alone: tuple[int, int] = (0, 0)
     faults: dict[str, int] = field(default_factory=dict)
     doubt: int = -1
     missing: list[int] = field(init=False)
@@ -136,6 +141,10 @@ class Release:
         self.latest = second.t
         self.requests += second.stable.requests + second.candidate.requests
         self.seen = (self.seen[0] + second.stable.requests, self.seen[1] + second.candidate.requests)
+        self.alone = (
+            0 if second.candidate.requests else self.alone[0] + second.stable.requests,
+            0 if second.stable.requests else self.alone[1] + second.candidate.requests,
+        )
         for i, spoilt in enumerate(second.spoilt):
             self.missing[i] = self.missing[i] + 1 if spoilt else 0
         if second.weight is not None:
@@ -237,9 +246,9 @@ class Release:
             return Decision.INCONCLUSIVE, Reason.DEADLINE_EXCEEDED, ""
         if t - self.latest > STALE:
             return Decision.HOLD, Reason.STALE_EVIDENCE, ""
-        if self.seen[1] == 0:
+        if self.seen[1] == 0 or self.alone[0] * self.weight > ALONE:
             return Decision.HOLD, Reason.NO_CANDIDATE_TRAFFIC, ""
-        if self.seen[0] == 0:
+        if self.seen[0] == 0 or self.alone[1] * (1.0 - self.weight) > ALONE:
             return Decision.HOLD, Reason.NO_STABLE_TRAFFIC, ""
         if self._doubtful():
             return Decision.HOLD, Reason.DOUBTFUL_COUNTERS, ""

@@ -11,8 +11,8 @@ from enum import StrEnum
 
 from penstock.judge.criteria import Arm, Criteria
 
-LARGEST = 10**12
-"""A count above this in one interval is absurd."""
+ABSURD = 10**9
+"""A count of this many in one interval is absurd: a thousand million requests in a second."""
 
 LATEST = 1e11
 """A time beyond this many seconds is absurd (about 3,000 years)."""
@@ -104,7 +104,7 @@ def parse(fields: Mapping[str, object], criteria: Criteria) -> Row:
     return Row(
         t,
         _name(fields, "router"),
-        f"w{fields.get('weight', '')}" if version is None else _version(version),
+        _version_of(weight) if version is None else _version(version),
         Arm(str(arm)),
         weight,
         requests,
@@ -117,7 +117,7 @@ def parse(fields: Mapping[str, object], criteria: Criteria) -> Row:
 
 def _users(fields: Mapping[str, object], criteria: Criteria) -> Users:
     new = _count(fields, "new")
-    return Users(new, _events(fields, criteria, LARGEST, "users"))
+    return Users(new, _events(fields, criteria, ABSURD, "users"))
 
 
 def _events(fields: Mapping[str, object], criteria: Criteria, requests: int, of: str) -> tuple[int, ...]:
@@ -162,9 +162,14 @@ def _count(fields: Mapping[str, object], key: str) -> int:
         value = int(number)
     if value < 0:
         raise Refused(Fault.NEGATIVE, f"{key} is {value}")
-    if value > LARGEST:
+    if value >= ABSURD:
         raise Refused(Fault.ABSURD, f"{key} is {value}")
     return value
+
+
+def _version_of(weight: float | None) -> str:
+    """Without a version the weight is taken for one: what changes it changes the weight."""
+    return "" if weight is None else f"w{100.0 * weight:g}"
 
 
 def _version(value: object) -> str:

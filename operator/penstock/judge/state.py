@@ -87,7 +87,7 @@ def _facts(release: Release) -> dict[str, Any]:
     return {
         "s": [release.spending.elapsed, release.spending.requests],
         "a": [release.started, release.latest, release.requests, release.rows, release.doubt],
-        "n": release.seen,
+        "n": [*release.seen, *release.alone],
         "f": release.faults,
         "m": release.missing,
         "p": [release.points, release.measured, release.weight],
@@ -98,6 +98,7 @@ def _facts(release: Release) -> dict[str, Any]:
         "O": {
             router: [
                 gathering.version,
+                gathering.weight,
                 gathering.requests,
                 None if gathering.outages is None else sorted(gathering.outages),
                 [astuple(tally) for tally in gathering.tallies],
@@ -135,7 +136,7 @@ def _release(criteria: Criteria, facts: dict[str, Any], numbers: list[float]) ->
     release = Release(criteria)
     release.spending = Spending(*facts["s"])
     release.started, release.latest, release.requests, release.rows, release.doubt = facts["a"]
-    release.seen = (facts["n"][0], facts["n"][1])
+    release.seen, release.alone = (facts["n"][0], facts["n"][1]), (facts["n"][2], facts["n"][3])
     release.faults, release.missing, release.pods = facts["f"], facts["m"], facts["P"]
     release.points, measured, release.weight = facts["p"]
     release.measured = (measured[0], measured[1], measured[2])
@@ -144,9 +145,10 @@ def _release(criteria: Criteria, facts: dict[str, Any], numbers: list[float]) ->
     watermark.closed, watermark.heard = facts["w"][0], facts["w"][1]
     watermark.waiting = {_row_of(stored): None for stored in facts["w"][2]}
     watermark.tainted = dict.fromkeys((second, router) for second, router in facts["w"][3])
-    for router, (version, requests, outages, tallies, users) in facts["O"].items():
+    for router, (version, weight, requests, outages, tallies, users) in facts["O"].items():
         release.strata.open[router] = Open(
             version,
+            weight,
             requests,
             None if outages is None else frozenset(outages),
             [Tally(*tally) for tally in tallies],

@@ -6,13 +6,12 @@ a rule that looked at one arm's count or at failures would tilt the test. What i
 dropped, because whoever changed it may have looked. Source: reference review-ml finding 5.
 """
 
-import math
 from dataclasses import dataclass, field
 
 from penstock.judge.criteria import Arm
 from penstock.judge.guardrail import Cell
 from penstock.judge.rows import Fault
-from penstock.judge.watermark import Second
+from penstock.judge.watermark import Second, version_number
 
 LEAST = 10
 """Requests of the smallest stratum."""
@@ -48,6 +47,7 @@ class Open:
     """A stratum that is being gathered."""
 
     version: str
+    weight: float | None = None
     requests: int = 0
     outages: frozenset[str] | None = None
     tallies: list[Tally] = field(default_factory=list)
@@ -86,13 +86,14 @@ class Strata:
         """Add a closed second; the stratum that it closes, if any, and whether the router started anew."""
         gathering = self.open.get(second.router)
         fault = None
-        if gathering is None or gathering.version != second.version:
+        if gathering is None or (gathering.version, gathering.weight) != (second.version, second.weight):
             if gathering is not None:
                 self.shares.pop(second.router, None)
-                if _number(second.version) < _number(gathering.version):
+                if version_number(second.version) < version_number(gathering.version):
                     fault = Fault.RESET
             gathering = Open(
                 second.version,
+                second.weight,
                 tallies=[Tally() for _ in range(self.guardrails)],
                 users=[Tally() for _ in range(self.guardrails)],
             )
@@ -111,6 +112,7 @@ class Strata:
         del self.open[second.router]
         self.open[second.router] = Open(
             second.version,
+            second.weight,
             tallies=[Tally() for _ in range(self.guardrails)],
             users=[Tally() for _ in range(self.guardrails)],
         )
@@ -155,10 +157,3 @@ def _closed(gathering: Open, second: Second, weight: float) -> Stratum:
         len({name for arm, name, _, _ in second.pods if arm is Arm.STABLE}),
         len({name for arm, name, _, _ in second.pods if arm is Arm.CANDIDATE}),
     )
-
-
-def _number(version: str) -> float:
-    try:
-        return float(version)
-    except ValueError:
-        return math.inf

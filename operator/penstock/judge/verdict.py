@@ -136,9 +136,9 @@ def sentence(verdict: Verdict, criteria: Criteria) -> str:
         case Reason.ONE_OUTAGE:
             return "All failures come from one outage of one candidate pod, which alone never takes a release back."
         case Reason.NO_CANDIDATE_TRAFFIC:
-            return "The candidate has had no requests; raise its weight or wait for traffic."
+            return "No requests reach the candidate; look at its weight, its pods and the traffic."
         case Reason.NO_STABLE_TRAFFIC:
-            return "Stable has had no requests, so there is nothing to compare with; leave it a share of traffic."
+            return "No requests reach stable, so there is nothing to compare with; leave it a share of traffic."
         case Reason.DOUBTFUL_COUNTERS:
             names = ", ".join(f"{name} ×{count}" for name, count in verdict.faults)
             return (

@@ -129,8 +129,22 @@ class Watermark:
             groups.setdefault((math.floor(row.t), row.router, row.version), []).append(row)
         return [
             _second(key, sorted(groups[key], key=_order), (key[0], key[1]) in tainted, self.guardrails)
-            for key in sorted(groups)
+            for key in sorted(groups, key=_canonical)
         ]
+
+
+def version_number(version: str) -> float:
+    """Versions that are numbers in their own order; named ones after them all."""
+    try:
+        number = float(version)
+    except ValueError:
+        return math.inf
+    return math.inf if math.isnan(number) else number
+
+
+def _canonical(key: tuple[int, str, str]) -> tuple[int, str, float, str]:
+    t, router, version = key
+    return t, router, version_number(version), version
 
 
 def _order(row: Row) -> tuple[float, str, str, int]:
