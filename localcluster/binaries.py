@@ -34,7 +34,7 @@ STAMPED = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
 KEPT_BUILDS = 2
 FETCH = Part("fetch the Go modules", 30)
 BUILD_MEMORY = 3 * 2**30
-BUILD_DISK = 6 * 2**30
+BUILD_DISK = 8 * 2**30
 
 
 @dataclass(frozen=True, slots=True)

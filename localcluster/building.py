@@ -17,6 +17,7 @@ from localcluster.processes import run
 from localcluster.progress import Part, Progress
 
 KEPT_ARCHIVES = 3
+MOST_LAYERS = 80
 IGNORED = {"__pycache__", ".git", ".venv", "node_modules"}
 CA_VARIABLES = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "CURL_CA_BUNDLE")
 CA_INSIDE = "/run/localcluster/ca-certificates.crt"
@@ -131,6 +132,10 @@ def _certificates(work: Path) -> list[str]:
 
 
 def _clear_remains(folder: Path) -> None:
+    """Removes what killed builds left, and all layers once there are many: nothing else ever forgets one."""
+    layers = folder / "storage" / "overlay"
+    if layers.exists() and len(list(layers.iterdir())) > MOST_LAYERS:
+        shutil.rmtree(folder / "storage")
     for path in folder.glob("*.partial-*"):
         if path.is_dir():
             shutil.rmtree(path)
