@@ -98,7 +98,6 @@ def timeline(plan: Plan, width: int, charset: Charset) -> list[Text]:
     left = weights.ticks([*(step.weight for step in plan.steps), 1.0], percent, lambda _: 1.0 / ROWS)
     lines = [Text(f"Weight over time; when verdicts fall (10 to 95 of 100, {charset.middle} median)", "bold")]
     lines += framed(canvas, gutter, left, [])[:-2]
-    lines.append(Text(" " * (gutter - 1) + charset.vertical, FRAME))
     lines += [_lane(lane, times, gutter, canvas) for lane in lanes]
     lines += axis_below(canvas, gutter, times.ticks(TIMES, time_label, lambda label: (len(label) + 3) / canvas.columns))
     return lines
@@ -125,7 +124,9 @@ def _lane(lane: Lane, times: Axis, gutter: int, canvas: Canvas) -> Text:
 def curve_of(guardrail: GuardrailFacts) -> list[RegressionFacts]:
     """All sizes of regression that are found, the smallest first."""
     sizes = [*guardrail.regressions, *guardrail.curve]
-    return sorted((size for size in sizes if size.seconds is not None), key=lambda size: size.rate)
+    return sorted(
+        (size for size in sizes if size.seconds and size.outlook is not Outlook.TOLERATED), key=lambda size: size.rate
+    )
 
 
 def detection(plan: Plan, guardrail: GuardrailFacts, width: int, charset: Charset) -> list[Text]:

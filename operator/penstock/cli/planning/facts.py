@@ -73,9 +73,9 @@ class Outlook(StrEnum):
     FOUND = "Found"
     """Rolled back before the deadline in at least 95 of 100 releases."""
     UNCERTAIN = "Uncertain"
-    """Rolled back in fewer; the others are still undecided at the deadline."""
+    """Rolled back in fewer; nearly all others are still undecided at the deadline."""
     TOLERATED = "Tolerated"
-    """Not harm by this manifest: such a candidate may be promoted."""
+    """Not harm by this manifest: such a candidate is promoted, or undecided at the deadline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,23 +86,23 @@ class RegressionFacts:
         label: how it is called, such as `10 %` or `2×`.
         rate: the candidate's rate.
         outlook: what becomes of it.
-        found: part of the releases that are rolled back before the deadline; 0 for what is tolerated.
-        promoted: part that is promoted all the same.
-        seconds: into the release until the rollback; None where fewer than half are found.
+        rolled_back, promoted: parts of the releases that end so before the deadline.
+        seconds: into the release until the verdict that is due, a rollback or, for what is tolerated, the promotion; None
+            where fewer than half get it.
         requests: the candidate's until then; None likewise.
         failures: the candidate's answers that counted against it until then, median; None likewise.
-        simulated: number of releases; 0 for what is tolerated.
+        simulated: number of releases.
     """
 
     label: str
     rate: float
     outlook: Outlook
-    found: float = 0.0
-    promoted: float = 0.0
-    seconds: Spread | None = None
-    requests: Spread | None = None
-    failures: float | None = None
-    simulated: int = 0
+    rolled_back: float
+    promoted: float
+    seconds: Spread | None
+    requests: Spread | None
+    failures: float | None
+    simulated: int
 
 
 class Shield(StrEnum):

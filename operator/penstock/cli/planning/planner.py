@@ -66,11 +66,10 @@ def plan(manifest: Manifest, question: Question, progress: Progress) -> Plan:
     effort = EFFORT // sum(len(named) for _, (named, _) in work)
     guardrails = []
     for group, (named, more) in work:
-        alone = alone_of(scenario, group[0])
         found = []
         for size, most in [(size, effort) for size in named] + [(size, CURVE_EFFORT) for size in more]:
             tell(f"{scenario.rails[group[0]].name} {size.label or f'{100.0 * size.rate:.3g} %'}")
-            found.append(regression_facts(alone, size, most))
+            found.append(regression_facts(scenario, group[0], size, most))
         guardrails.append(_guardrail_facts(manifest, scenario, group, found[: len(named)], found[len(named) :]))
     tell("what would be decidable")
     cautions = advice.cautions(scenario, steps, promotion, points, auto, leaves_points_to_judge=uses_auto(manifest))
@@ -111,12 +110,6 @@ def scenario_of(manifest: Manifest, question: Question, criteria: Criteria, auto
         Arrivals(question.traffic, question.routers),
         Contract(criteria.rollback_threshold, criteria.promotion_threshold, criteria.false_rollback, criteria.deadline),
     )
-
-
-def alone_of(scenario: Scenario, index: int) -> Scenario:
-    """One guardrail of a release, the others being as good as stable: their evidence of harm is taken to be nil."""
-    others = len(scenario.rails) - 1
-    return replace(scenario, rails=(scenario.rails[index],), contract=replace(scenario.contract, others=others))
 
 
 def uses_auto(manifest: Manifest) -> bool:

@@ -6,12 +6,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from penstock.cli.planning.cohort import Rail
-from penstock.cli.planning.course import Courses, Ending, Scenario, harmed
+from penstock.cli.planning.course import Courses, Ending, Scenario, harmed, healthy
 from penstock.cli.planning.facts import Outlook, RegressionFacts
 from penstock.cli.planning.promotion import SEED, SURE, spread
 
 FEWEST, MOST = 20, 160
 """Releases of one size of regression."""
+
+TOLERATED = 60
+"""Releases of a regression that is tolerated."""
 
 JUST_BEYOND = 1.1
 """Rate over the highest tolerated one that stands for a regression just beyond the tolerance."""
@@ -65,27 +68,35 @@ def more_sizes(rail: Rail, known: Iterable[Size]) -> list[Size]:
     return more
 
 
-def regression_facts(scenario: Scenario, size: Size, effort: int) -> RegressionFacts:
-    """What becomes of a candidate that is worse by `size` on the scenario's one guardrail.
+def regression_facts(scenario: Scenario, index: int, size: Size, effort: int) -> RegressionFacts:
+    """What becomes of a candidate that is worse by `size` on one guardrail and as good as stable on the others.
 
     `effort` is the amount of work (see `course.Course`) after which no further releases are simulated.
     """
-    (rail,) = scenario.rails
+    rail = scenario.rails[index]
+    worse = replace(rail, candidate=size.rate)
     if size.rate <= tolerated_rate(rail):
-        return RegressionFacts(size.label, size.rate, Outlook.TOLERATED)
-    courses = _follow(replace(scenario, rails=(replace(rail, candidate=size.rate),)), effort)
+        rails = (worse, *(other for i, other in enumerate(scenario.rails) if i != index))
+        *_, course = healthy(replace(scenario, rails=rails), TOLERATED, SEED)
+        return _facts(size, Outlook.TOLERATED, [course.courses()])
+    contract = replace(scenario.contract, others=len(scenario.rails) - 1)
+    batches = _follow(replace(scenario, rails=(worse,), contract=contract), effort)
+    sure = np.concatenate([c.ending == Ending.ROLLED_BACK for c in batches]).mean() >= SURE
+    return _facts(size, Outlook.FOUND if sure else Outlook.UNCERTAIN, batches)
+
+
+def _facts(size: Size, outlook: Outlook, courses: Sequence[Courses]) -> RegressionFacts:
     endings = np.concatenate([c.ending for c in courses])
-    back = endings == Ending.ROLLED_BACK
-    found = float(back.mean())
-    events = spread(np.concatenate([c.events for c in courses]), back)
+    due = endings == (Ending.PROMOTED if outlook is Outlook.TOLERATED else Ending.ROLLED_BACK)
+    events = spread(np.concatenate([c.events for c in courses]), due)
     return RegressionFacts(
         size.label,
         size.rate,
-        Outlook.FOUND if found >= SURE else Outlook.UNCERTAIN,
-        found,
+        outlook,
+        float((endings == Ending.ROLLED_BACK).mean()),
         float((endings == Ending.PROMOTED).mean()),
-        spread(np.concatenate([c.seconds for c in courses]), back),
-        spread(np.concatenate([c.requests for c in courses]), back),
+        spread(np.concatenate([c.seconds for c in courses]), due),
+        spread(np.concatenate([c.requests for c in courses]), due),
         None if events is None else events.median,
         len(endings),
     )

@@ -131,7 +131,7 @@ def _why(step: StepFacts, after: StepFacts | None) -> str:
 
 
 def _guardrail(facts: GuardrailFacts) -> RenderableType:
-    table = _table("regression", "rate", "found in", "after", "95 of 100", "requests", "bad answers")
+    table = _table("regression", "rate", "verdict", "after", "95 %", "requests", "bad")
     for regression in facts.regressions:
         table.add_row(regression.label, percent(regression.rate), *_found(regression))
     names = " or ".join(facts.names)
@@ -146,14 +146,15 @@ def _guardrail(facts: GuardrailFacts) -> RenderableType:
 
 
 def _found(regression: RegressionFacts) -> tuple[Text | str, ...]:
-    if regression.outlook is Outlook.TOLERATED:
-        return Text("tolerated", DIM), "", "", "", ""
-    share = f"{round(regression.found * regression.simulated)} of {regression.simulated}"
+    tolerated = regression.outlook is Outlook.TOLERATED
+    share = regression.promoted if tolerated else regression.rolled_back
+    due = f"{'promotion' if tolerated else 'rollback'} {round(share * regression.simulated)}/{regression.simulated}"
+    style = {Outlook.FOUND: GOOD, Outlook.UNCERTAIN: BAD, Outlook.TOLERATED: DIM}[regression.outlook]
     if regression.seconds is None or regression.requests is None or regression.failures is None:
-        return Text(share, BAD), Text("undecided", DIM), "", "", ""
+        return Text(due, style), Text("undecided", DIM), "", "", ""
     high = regression.seconds.high
     return (
-        Text(share, GOOD if regression.outlook is Outlook.FOUND else BAD),
+        Text(due, style),
         duration(regression.seconds.median),
         "later" if high is None else duration(high),
         count(regression.requests.median),
@@ -162,7 +163,7 @@ def _found(regression: RegressionFacts) -> tuple[Text | str, ...]:
 
 
 def _points(plan: Plan) -> RenderableType:
-    table = _table("points", "decidable", "promoted after", "95 of 100", "requests")
+    table = _table("points", "decidable", "promoted after", "95 %", "requests")
     for choice in plan.points:
         seconds, requests = choice.promotion.seconds, choice.promotion.requests
         high = "-" if seconds is None or seconds.high is None else duration(seconds.high)
