@@ -276,5 +276,5 @@ def test_stopping_loses_no_request(
         stop.set()
         assert slow.result().status_code == 200
         assert slow.result().headers["connection"] == "close"
-        assert served.server.wait(15) == 0
+        assert served.server.wait(30) == 0
     assert set(results) == {200}

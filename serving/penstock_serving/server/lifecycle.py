@@ -4,7 +4,8 @@ import asyncio
 import time
 from dataclasses import dataclass
 
-_QUIET_SECONDS = 1.0
+_NOTICE_SECONDS = 3.0
+_QUIET_SECONDS = 2.0
 _LOOK_SECONDS = 0.05
 
 
@@ -26,15 +27,17 @@ class Lifecycle:
         self.open_requests -= 1
 
     async def drain(self, limit_seconds: float) -> None:
-        """Be not ready, go on answering, and return when no request is open and none arrived for a second.
+        """Be not ready, go on answering, and return when no request is open and none arrived for two seconds.
 
-        Endpoints and load balancers learn of a stop a little later than the pod does, so requests still arrive; they
-        are answered, with the wish to close the connection. Returns after `limit_seconds` at the latest.
+        Endpoints and load balancers learn of a stop a little later than the pod does, so requests still arrive, for
+        three seconds at least; they are answered, with the wish to close the connection. Returns after `limit_seconds`
+        at the latest.
         """
         self.draining = True
         began = time.monotonic()
         self.last_arrival = max(self.last_arrival, began)
         while time.monotonic() - began < limit_seconds:
-            if not self.open_requests and time.monotonic() - self.last_arrival >= _QUIET_SECONDS:
+            now = time.monotonic()
+            if not self.open_requests and now - self.last_arrival >= _QUIET_SECONDS and now - began >= _NOTICE_SECONDS:
                 return
             await asyncio.sleep(_LOOK_SECONDS)
