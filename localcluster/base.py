@@ -11,15 +11,14 @@ from localcluster.processes import run
 from localcluster.progress import Part, Progress
 
 NAME = re.compile(r"^(?:docker\.io/)?(?:library/)?debian:([a-z]+)(-slim)?$")
-MIRROR = "http://deb.debian.org/debian"
-# Makes the tree in $0 from release $1 and mirror $2, packs it into $3. What a container never reads is left out.
+# Makes the tree in $0 from release $1 (debootstrap knows the mirror), packs it into $2, without what no container reads.
 RECIPE = """\
 set -eu
-debootstrap --variant=minbase "$1" "$0" "$2"
+debootstrap --variant=minbase "$1" "$0"
 rm -rf "$0"/var/cache/apt/archives/*.deb "$0"/var/lib/apt/lists/* "$0"/var/log/*.log "$0"/var/cache/debconf/*-old
 find "$0"/usr/share/doc -type f ! -name copyright -delete
 rm -rf "$0"/usr/share/man/* "$0"/usr/share/locale/* "$0"/usr/share/info/*
-tar --create --file "$3" --directory "$0" --numeric-owner .
+tar --create --file "$2" --directory "$0" --numeric-owner .
 rm -rf "$0"
 """
 
@@ -48,7 +47,7 @@ def ensure(release: str, *, folder: Path, state: Path, progress: Progress) -> Pa
     tree = folder / f"tree.partial-{os.getpid()}"
     with progress.step(Part(f"make a minimal Debian {release}", 40)) as step:
         path_of("debootstrap")
-        command = ["/bin/sh", "-c", RECIPE, str(tree), release, MIRROR, str(partial)]
+        command = ["/bin/sh", "-c", RECIPE, str(tree), release, str(partial)]
         run(command, state=state, line=lambda text: step.tick(text[:60]), idle=step.tick)
         partial.rename(archive)
     return archive
