@@ -40,8 +40,12 @@ class Create:
 class Apply:
     """Server-side apply, forced, by the one field manager, to an object of ours.
 
-    The manifest carries `metadata.uid` and, where the core decided by what it read, `metadata.resourceVersion`; a
-    conflict ends the pass: look again. `why` is the first difference, for the log.
+    The manifest carries `metadata.uid` and, where the core decided by what it read, `metadata.resourceVersion`. Another
+    version is answered with 409, another uid with 422 (metadata.uid is immutable): both end the pass, look again. `why`
+    is the first difference, for the log.
+
+    A POST leaves its fields owned by an Update; as long as they are, no apply can take one away (tried). So before the
+    first apply our entry in `metadata.managedFields` has to become one of operation Apply, by a JSON patch.
     """
 
     manifest: Manifest

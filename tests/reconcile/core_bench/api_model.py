@@ -33,7 +33,7 @@ class NotFoundError(Exception):
 
 
 class InvalidError(Exception):
-    """422."""
+    """422. An apply to an object of another uid is refused so too."""
 
 
 @dataclass
@@ -63,8 +63,6 @@ class ApiModel:
         key = key_of(document)
         if key in self.objects:
             raise AlreadyExistsError(str(key))
-        if document["metadata"].get("uid") or document["metadata"].get("resourceVersion"):
-            raise InvalidError("an object to be created has neither uid nor resourceVersion")
         if key[0] in STATUS_KINDS:
             document.pop("status", None)
         self.uids += 1
@@ -87,10 +85,10 @@ class ApiModel:
         uid, version = metadata.pop("uid", None), metadata.pop("resourceVersion", None)
         if there is None:
             raise ConflictError("uid mismatch: there is no such object") if uid else NotFoundError(str(key))
-        if uid is not None and uid != there["metadata"]["uid"]:
-            raise ConflictError("uid mismatch")
         if version is not None and version != there["metadata"]["resourceVersion"]:
             raise ConflictError("another version")
+        if uid is not None and uid != there["metadata"]["uid"]:
+            raise InvalidError("metadata.uid is immutable")
         document = merged(copy.deepcopy(there), self.applied.get(key, {}), wanted)
         if key[0] in IMMUTABLE_SPECS and document.get("spec") != there.get("spec"):
             raise InvalidError("spec is immutable")
@@ -102,10 +100,11 @@ class ApiModel:
         return document
 
     def edit(self, kind: str, name: str, changes: Mapping[str, Any]) -> Document:
-        """What another writer does to an object: fields are set, None removes."""
+        """What another writer does to an object: fields are set, None removes. What it changes is no longer ours."""
         key = (kind, name)
         document = copy.deepcopy(self.objects[key])
         _patch(document, changes)
+        _disown(self.applied.get(key, {}), self.objects[key], document)
         if key[0] in GENERATIONS and without_bookkeeping(document) != without_bookkeeping(self.objects[key]):
             document["metadata"]["generation"] += 1
         if document != self.objects[key]:
@@ -213,6 +212,17 @@ def _left(live: Mapping[str, Any], before: Any) -> Any:
 
 def _is_map(value: Any) -> bool:
     return bool(value) and isinstance(value, list) and all(isinstance(it, Mapping) and "name" in it for it in value)
+
+
+def _disown(applied: Any, before: Any, after: Any) -> None:
+    """Forget in `applied` what differs between the two."""
+    if not (isinstance(applied, dict) and isinstance(before, Mapping) and isinstance(after, Mapping)):
+        return
+    for name in list(applied):
+        if isinstance(applied[name], dict):
+            _disown(applied[name], before.get(name), after.get(name))
+        elif before.get(name) != after.get(name):
+            del applied[name]
 
 
 def _patch(document: Document, changes: Mapping[str, Any]) -> None:

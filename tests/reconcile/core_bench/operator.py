@@ -21,6 +21,7 @@ from core_bench.api_model import (
     ApiModel,
     ConflictError,
     Document,
+    InvalidError,
     NotFoundError,
 )
 from core_bench.cluster import Cluster
@@ -32,6 +33,7 @@ DEFAULTS = Defaults(
     operator_namespace="penstock-system",
 )
 NAMESPACE = "risk"
+REFUSALS = (AlreadyExistsError, ConflictError, InvalidError, NotFoundError)
 
 
 class Cut(Enum):
@@ -75,7 +77,7 @@ class Operator:
         for queue in (self._deployment, self._router):
             try:
                 self._carry_out(queue())
-            except (AlreadyExistsError, ConflictError):
+            except REFUSALS:
                 continue
             except CutError:
                 if self.cut is not Cut.ANSWER_LOST:
@@ -86,7 +88,7 @@ class Operator:
         """Carry out one effect, as somebody would who comes too late; a refusal is what should happen."""
         try:
             perform(self.api, effect)
-        except (AlreadyExistsError, ConflictError, NotFoundError):
+        except REFUSALS:
             return
 
     def world(self) -> World | None:
