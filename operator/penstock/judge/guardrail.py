@@ -109,6 +109,14 @@ def observe(evidence: Evidence, guardrail: Guardrail, points: float, spread: flo
     evidence.base = evidence.base.after(cell.stable, cell.stable_events)
 
 
+def possible(evidence: Evidence, guardrail: Guardrail, cell: Cell) -> bool:
+    """Whether users can be as the stratum says: none is harmed who was never seen."""
+    return guardrail.unit is not Unit.USERS or (
+        evidence.stable[1] + cell.stable_events <= evidence.stable[0] + cell.stable
+        and evidence.candidate[1] + cell.candidate_events <= evidence.candidate[0] + cell.candidate
+    )
+
+
 def widened(points: float, spread: float, base: float) -> float:
     """Tolerated difference once pods differ by the factor `spread`: their luck moves stable's rate by that much."""
     return min(0.99, points + (spread - 1.0) * base) if points > 0.0 else points

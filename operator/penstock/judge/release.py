@@ -186,6 +186,9 @@ class Release:
         for i, rail in enumerate(self.criteria.guardrails):
             points = tolerated_points(rail, self.points if self.points is not None else forecast.AUTO_POINTS[-1])
             cell = stratum.user_cells[i] if rail.unit is Unit.USERS else stratum.cells[i]
+            if not guardrail.possible(self.evidence[i], rail, cell):
+                self._note(Fault.ABSURD)
+                continue
             guardrail.observe(self.evidence[i], rail, points, self._luck(i, stratum), cell, weight)
         self._cap(stratum)
         self.rolled_back = self.log_harm() >= self.criteria.rollback_threshold
@@ -252,9 +255,10 @@ class Release:
             return Decision.HOLD, Reason.NO_STABLE_TRAFFIC, ""
         if self._doubtful():
             return Decision.HOLD, Reason.DOUBTFUL_COUNTERS, ""
-        for i, rail in enumerate(rails):
-            if self.missing[i] > 0:
-                return Decision.HOLD, Reason.MISSING_COUNT, rail.name
+        for rail, missing, evidence in zip(rails, self.missing, self.evidence, strict=True):
+            if missing > 0:
+                no_users = rail.unit is Unit.USERS and evidence.stable[0] + evidence.candidate[0] == 0
+                return Decision.HOLD, Reason.NO_USER_COUNTS if no_users else Reason.MISSING_COUNT, rail.name
         harms = self._log_harms()
         if budget.combined(harms) >= forecast.SIGN:
             worst = rails[harms.index(max(harms))].name

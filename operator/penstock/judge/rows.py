@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from penstock.judge.criteria import Arm, Criteria
+from penstock.judge.criteria import Arm, Criteria, Unit
 
 ABSURD = 10**9
 """A count of this many in one interval is absurd: a thousand million requests in a second."""
@@ -57,7 +57,7 @@ class Row:
     """Counts of one interval alone, not running totals.
 
     `t` seconds; `weight` the candidate's share in force, 0 to 1, or None when unknown; `events` one count per guardrail,
-    `MISSING` where the row has none; `pod` and `outage` name where they came from, when known.
+    `MISSING` where the row has none (of users, for a guardrail that counts them); `pod` and `outage` name where they came from, when known.
     """
 
     t: float
@@ -100,7 +100,8 @@ def parse(fields: Mapping[str, object], criteria: Criteria) -> Row:
         weight = percent / 100.0
     requests = _count(fields, "requests")
     version = fields.get("version")
-    users = fields.get("users")
+    told = fields.get("users")
+    users = _users(told, criteria) if isinstance(told, Mapping) else None
     return Row(
         t,
         _name(fields, "router"),
@@ -108,10 +109,19 @@ def parse(fields: Mapping[str, object], criteria: Criteria) -> Row:
         Arm(str(arm)),
         weight,
         requests,
-        _events(fields, criteria, requests, "requests"),
-        _users(users, criteria) if isinstance(users, Mapping) else None,
+        _of_unit(criteria, requests, _events(fields, criteria, requests, "requests"), users),
+        users,
         _name(fields, "pod"),
         _name(fields, "outage"),
+    )
+
+
+def _of_unit(criteria: Criteria, requests: int, events: tuple[int, ...], users: Users | None) -> tuple[int, ...]:
+    """`events` as they are, except for guardrails that count users: what the row does not tell of its users is missing."""
+    harmed = users.events if users is not None else (0 if requests == 0 else MISSING,) * len(events)
+    return tuple(
+        (MISSING if of_users == MISSING else max(0, of_requests)) if guardrail.unit is Unit.USERS else of_requests
+        for guardrail, of_requests, of_users in zip(criteria.guardrails, events, harmed, strict=True)
     )
 
 

@@ -17,12 +17,16 @@ PRIOR = (0.25, 0.25, 0.25, 0.25)
 MEMORY = 0.95
 """How much of the scale's square each further stratum keeps."""
 
+FARTHEST = 10.0
+"""Scales beyond which a difference counts as that many: after a long quiet the scale is next to nothing. Cut at both ends
+alike the difference keeps its symmetry."""
+
 
 def log_factors(difference: float, scale: float) -> list[float]:
     """log of exp(λd/s − (λd/s)²/2) for each λ; no evidence while the scale is unknown (0)."""
     if scale <= 0.0:
         return [0.0] * len(BETS)
-    standardised = difference / scale
+    standardised = min(FARTHEST, max(-FARTHEST, difference / scale))
     return [bet * standardised - 0.5 * (bet * standardised) ** 2 for bet in BETS]
 
 

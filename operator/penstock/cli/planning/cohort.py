@@ -147,7 +147,8 @@ class Cohort:
         variance = powers * (self.scale[:, None] ** 2 + np.concatenate((np.zeros((self.releases, 1)), sums), axis=1))
         self.scale = np.sqrt(np.take_along_axis(variance, known[:, None], axis=1)[:, 0])
         before = np.sqrt(variance[:, :-1])
-        return np.divide(values, before, out=np.zeros_like(values), where=before > 0.0)
+        standardised = np.divide(values, before, out=np.zeros_like(values), where=before > 0.0)
+        return np.clip(standardised, -signs.FARTHEST, signs.FARTHEST)
 
     def observe_stable(self, requests: Whole, events: Whole) -> None:
         """Learn stable's rate from a block, after its evidence has been weighed."""
