@@ -30,8 +30,8 @@ lint: $(STAMP) ## ruff, mypy --strict, import contracts
 	$(BIN)/lint-imports
 
 .PHONY: test
-test: $(STAMP) lint ## Everything that must hold, from a clean checkout
-	$(BIN)/pytest -n 2 --dist loadgroup
+test: $(STAMP) lint cluster-prepare ## Everything that must hold, from a clean checkout
+	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup --durations 25
 
 .PHONY: bench-judge
 bench-judge: $(STAMP) ## False rollbacks and power of the judge beside other tools' rules (about an hour)
@@ -40,13 +40,13 @@ bench-judge: $(STAMP) ## False rollbacks and power of the judge beside other too
 .PHONY: bench
 bench: bench-judge ## All benchmarks
 
-.PHONY: cluster-up
-cluster-up: ## A real one-node Kubernetes on this machine
-	$(PYTHON) -m localcluster up
-
-.PHONY: cluster-down
-cluster-down: ## Take it away again, to the last interface
-	$(PYTHON) -m localcluster down
+.PHONY: cluster-up cluster-down cluster-prepare
+cluster-up: ## A real Kubernetes on this machine (node tier)
+	@$(PYTHON) -m localcluster up
+cluster-down: ## End it and remove everything of it
+	@$(PYTHON) -m localcluster down
+cluster-prepare: ## Install and build what a cluster needs, without starting one
+	@$(PYTHON) -m localcluster prepare
 
 .PHONY: clean
 clean: ## Remove what make made inside the checkout
