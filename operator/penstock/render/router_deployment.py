@@ -26,6 +26,8 @@ _DRAIN_SECONDS = 60
 _GRACE_SECONDS = 90
 _TOKEN_FOLDER = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105
 _AGENT_RESOURCES = {"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}}
+_ENVOY_RESOURCES = {"requests": {"cpu": "100m", "memory": "64Mi"}}
+"""What Envoy asks for when the Router says nothing. Without a limit: out of memory, it would take all traffic along."""
 _SHARED = {"name": "router", "mountPath": str(_FOLDER)}
 _TMP = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108
 
@@ -109,7 +111,7 @@ def _envoy(spec: RouterSpec, defaults: Defaults) -> Manifest:
         "securityContext": container_security(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [_SHARED, _TMP],
-        "resources": resources_of(spec.resources),
+        "resources": resources_of(spec.resources) or _ENVOY_RESOURCES,
     }
 
 

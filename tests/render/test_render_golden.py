@@ -1,0 +1,189 @@
+"""What is rendered, held to files that are read in review. PENSTOCK_UPDATE_GOLDEN=1 writes them anew.
+
+The pod template of a version that was released must never change: its golden files with it.
+"""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import yaml
+from penstock.api import contract
+from penstock.api.modelrevision import ModelRevisionSpec, Record, Release, Role
+from penstock.api.reasons import Reason
+from penstock.api.rollout import Rollout
+from penstock.api.router import RouterSpec
+from penstock.api.runtime import Placement
+from penstock.api.service import Service
+from penstock.reconcile.terms import terms_of
+from penstock.render.disruption_budget import router_disruption_budget
+from penstock.render.metadata import Owner
+from penstock.render.model_revision import model_revision
+from penstock.render.network_policy import router_network_policy, serving_network_policy
+from penstock.render.revision_service import revision_service
+from penstock.render.router_access import router_role_binding, router_service_account
+from penstock.render.router_deployment import router_deployment
+from penstock.render.router_object import router_object
+from penstock.render.router_service import router_service
+from penstock.render.router_table import router_table
+from penstock.render.service import service
+from penstock.render.serving_deployment import serving_deployment
+from penstock.render.templates import CURRENT, TEMPLATES, UnknownTemplateError
+from penstock.world import Defaults, Manifest
+
+GOLDEN = Path(__file__).parent / "golden"
+NOW = datetime(2026, 11, 24, 6, 0, 0, tzinfo=UTC)
+MODEL = Owner("penstock.dev/v1alpha1", "ModelDeployment", "risk", "fraud", "11111111-1111-1111-1111-111111111111")
+ROUTER = Owner("penstock.dev/v1alpha1", "Router", "risk", "default", "22222222-2222-2222-2222-222222222222")
+NAME = "penstock-router-default"
+REVISION = "fraud-0123456789"
+DEFAULTS = Defaults("penstock/serving:1.0", "penstock/router:1.0", "penstock/operator:1.0", "penstock-system")
+
+
+def revision_spec(**changes: object) -> ModelRevisionSpec:
+    document = {
+        "deployment": "fraud",
+        "model": {"uri": "s3://models/fraud", "digest": "sha256:" + "0" * 64},
+        "image": "penstock/serving:1.0",
+        "templateVersion": 1,
+    } | changes
+    return ModelRevisionSpec.model_validate(document, by_alias=True, by_name=False)
+
+
+FULL = revision_spec(
+    model={
+        "uri": "pvc://models/fraud/v1",
+        "digest": "sha256:" + "1" * 64,
+        "access": {"serviceAccountName": "reader", "secretRef": {"name": "keys"}, "caRef": {"name": "authorities"}},
+    },
+    env=[{"name": "OMP_NUM_THREADS", "value": "1"}, {"name": "EMPTY"}],
+    resources={"requests": {"cpu": "500m", "memory": "512Mi"}, "limits": {"memory": "1Gi"}},
+)
+PLACEMENT = Placement.model_validate(
+    {
+        "nodeSelector": {"pool": "models"},
+        "tolerations": [{"key": "models", "operator": "Exists", "effect": "NoSchedule"}],
+        "priorityClassName": "high",
+        "imagePullSecrets": [{"name": "registry"}],
+    },
+    by_alias=True,
+    by_name=False,
+)
+RELEASE = Release(started_at=NOW, epoch=7, step=1, step_since=NOW, weight=5, terms=terms_of(Rollout()))
+
+RENDERED = {
+    "serving-deployment": serving_deployment(MODEL, REVISION, revision_spec(), 2, Placement()),
+    "serving-deployment-full": serving_deployment(MODEL, REVISION, FULL, 5, PLACEMENT),
+    "service": service(MODEL, Service(), "default", 20001),
+    "service-load-balancer": service(
+        MODEL,
+        Service.model_validate(
+            {"type": "LoadBalancer", "port": 8000, "annotations": {"example.org/scheme": "internal"}}
+        ),
+        "default",
+        20002,
+    ),
+    "revision-service": revision_service(MODEL, REVISION),
+    "serving-network-policy": serving_network_policy(MODEL),
+    "model-revision": model_revision(MODEL, REVISION, revision_spec(), Record(since=NOW, release=RELEASE), {}),
+    "model-revision-rejected": model_revision(
+        MODEL,
+        REVISION,
+        revision_spec(),
+        Record(role=Role.REJECTED, reason=Reason.WORSE, message="Worse on failed.", since=NOW, release=RELEASE),
+        {"penstock.dev/answered": "[]"},
+    ),
+    "router": router_object("risk", "default"),
+    "router-deployment": router_deployment(ROUTER, NAME, RouterSpec(), DEFAULTS),
+    "router-deployment-own-image": router_deployment(
+        ROUTER,
+        NAME,
+        RouterSpec.model_validate(
+            {
+                "replicas": 3,
+                "image": "envoyproxy/envoy:v1.36.2",
+                "resources": {"requests": {"cpu": "1"}},
+                "podTemplate": {"nodeSelector": {"pool": "edge"}},
+            },
+            by_alias=True,
+            by_name=False,
+        ),
+        DEFAULTS,
+    ),
+    "router-table": router_table(ROUTER, NAME, '{"models": []}\n'),
+    "router-service-account": router_service_account(ROUTER, NAME),
+    "router-role-binding": router_role_binding(ROUTER, NAME),
+    "router-service": router_service(ROUTER, NAME),
+    "router-disruption-budget": router_disruption_budget(ROUTER, NAME),
+    "router-network-policy": router_network_policy(ROUTER, NAME, "penstock-system"),
+}
+
+
+class Plain(yaml.SafeDumper):
+    """YAML without anchors."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("name", RENDERED)
+def test_it_is_as_in_the_file(name: str) -> None:
+    text = yaml.dump(RENDERED[name], Dumper=Plain, sort_keys=False, width=120)
+    path = GOLDEN / f"{name}.yaml"
+    if os.environ.get("PENSTOCK_UPDATE_GOLDEN"):
+        path.write_text(text)
+    assert text == path.read_text()
+
+
+def test_no_file_is_left_over() -> None:
+    assert {path.stem for path in GOLDEN.glob("*.yaml")} == set(RENDERED)
+
+
+def pods() -> list[tuple[str, Manifest]]:
+    return [(name, it["spec"]["template"]["spec"]) for name, it in RENDERED.items() if it["kind"] == "Deployment"]
+
+
+def containers(pod: Manifest) -> list[Manifest]:
+    return [*pod["initContainers"], *pod["containers"]]
+
+
+@pytest.mark.parametrize(("name", "pod"), pods())
+def test_no_pod_has_more_rights_than_it_needs(name: str, pod: Manifest) -> None:
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    for container in containers(pod):
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+    with_token = [it["name"] for it in containers(pod) for mount in it["volumeMounts"] if mount["name"] == "token"]
+    assert with_token == (["agent"] if name.startswith("router") else [])
+
+
+@pytest.mark.parametrize(("name", "pod"), pods())
+def test_every_mount_has_its_volume(name: str, pod: Manifest) -> None:
+    mounted = {mount["name"] for container in containers(pod) for mount in container["volumeMounts"]}
+    assert mounted == {volume["name"] for volume in pod["volumes"]}
+
+
+def test_helpers_are_native_sidecars() -> None:
+    for _, pod in pods():
+        always = [it["name"] for it in pod["initContainers"] if it.get("restartPolicy") == "Always"]
+        assert always == [it["name"] for it in pod["initContainers"] if it["name"] != "fetch"]
+        assert len(pod["containers"]) == 1
+
+
+def test_a_users_variable_cannot_hide_what_penstock_sets() -> None:
+    """The last of two variables of one name counts."""
+    (server,) = RENDERED["serving-deployment-full"]["spec"]["template"]["spec"]["containers"]
+    names = [variable["name"] for variable in server["env"]]
+    assert names.index("OMP_NUM_THREADS") < names.index(contract.ENV_MODEL_NAME)
+
+
+def test_a_revision_keeps_its_template() -> None:
+    assert sorted(TEMPLATES) == list(range(1, CURRENT + 1))
+    with pytest.raises(UnknownTemplateError, match="newer than this operator"):
+        serving_deployment(MODEL, REVISION, revision_spec(templateVersion=CURRENT + 1), 1, Placement())
