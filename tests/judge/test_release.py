@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from penstock.judge.criteria import Criteria, Guardrail, Tolerance, Unit
-from penstock.judge.release import DOUBT, STALE, Release
+from penstock.judge.doubt import LASTS
+from penstock.judge.release import STALE, Release
 from penstock.judge.rows import Fault, parse
 from penstock.judge.state import UnreadableState, dump, resume
 from penstock.judge.verdict import Decision, Reason, Verdict, sentence
@@ -129,8 +130,8 @@ def test_promotion_waits_until_doubt_is_over() -> None:
     release = Release(FAILED)
     for fields in [*rows(range(100)), {"t": 100, "arm": "stable", "requests": "many"}]:
         release.feed(fields)
-    assert release.verdict().reason is Reason.DOUBTFUL_COUNTERS
-    for fields in rows(range(101, 101 + DOUBT + 10)):
+    assert release.verdict(now=100.0).reason is Reason.DOUBTFUL_COUNTERS
+    for fields in rows(range(101, 101 + LASTS + 10)):
         release.feed(fields)
     assert release.verdict().decision is Decision.PROMOTE
     assert dict(release.verdict().faults) == {"Malformed": 1}

@@ -56,6 +56,10 @@ class Evidence:
     stable: tuple[int, int] = (0, 0)
     candidate: tuple[int, int] = (0, 0)
 
+    def forget_points_health(self) -> None:
+        """Begin anew against a tighter difference: what spoke against a wider one does not speak against it."""
+        self.points_health = [0.0] * len(bets.HEALTH)
+
     def log_harm(self, guardrail: Guardrail, points: float) -> float:
         """log of the e-value for harm beyond the tolerance; −inf before the first stratum."""
         values = [restarts.mean(self.split_harm, ratio.PRIOR)]

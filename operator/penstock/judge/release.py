@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 
 from penstock.judge import budget, forecast, guardrail, spread, users
 from penstock.judge.criteria import Arm, Criteria, Unit
+from penstock.judge.doubt import Doubt
 from penstock.judge.guardrail import Evidence
 from penstock.judge.restarts import Spending
-from penstock.judge.rows import HARMLESS, LATEST, Fault, Refused, Row, parse
+from penstock.judge.rows import HARMLESS, LATEST, Fault, Refused, Row, parse, router_of
 from penstock.judge.strata import Strata, Stratum
 from penstock.judge.verdict import (
     Counts,
@@ -23,12 +24,6 @@ from penstock.judge.verdict import (
     tolerated_points,
 )
 from penstock.judge.watermark import Second, Watermark
-
-DOUBT = 60
-"""Seconds for which a doubtful row withholds promotion."""
-
-DOUBTFUL_SHARE = 0.05
-"""Promotion is withheld while more than this share of all rows was doubtful."""
 
 STALE = 30
 """Seconds without a row after which evidence is stale."""
@@ -59,11 +54,9 @@ class Release:
     started: int = -1
     latest: int = -1
     requests: int = 0
-    rows: int = 0
     seen: tuple[int, int] = (0, 0)
     alone: tuple[int, int] = (0, 0)
-    faults: dict[str, int] = field(default_factory=dict)
-    doubt: int = -1
+    doubt: Doubt = field(default_factory=Doubt)
     missing: list[int] = field(init=False)
     points: float | None = None
     measured: tuple[int, int, int] = (0, 0, 0)
@@ -91,14 +84,10 @@ class Release:
         """As `feed`, stopping after each stratum so that `verdict` can be asked for; to be exhausted by the caller."""
         if self.rolled_back:
             return
-        self.rows += 1
         try:
             row = parse(fields, self.criteria)
         except Refused as refused:
-            self._note(refused.fault)
-            t, router = fields.get("t"), fields.get("router", "")
-            if isinstance(t, (int, float)) and 0.0 <= t <= LATEST and isinstance(router, str):
-                self.watermark.taint(t, router)
+            self._refuse(refused.fault, fields)
             return
         yield from self.take(row)
 
@@ -107,8 +96,10 @@ class Release:
         if self.rolled_back:
             return
         fault = self.watermark.add(row)
-        if fault is not None:
-            self._note(fault)
+        if fault in HARMLESS:
+            self.doubt.note(fault, self._now)
+        elif fault is not None:
+            self.doubt.refuse(fault, self._now)
         yield from self._advance(self.watermark.drain())
 
     def finish(self) -> Iterator[Stratum]:
@@ -116,23 +107,42 @@ class Release:
         if self.rolled_back:
             return
         yield from self._advance(self.watermark.finish())
+        if not self.rolled_back:
+            self.doubt.settle(LATEST)
 
-    def _note(self, fault: Fault) -> None:
-        self.faults[fault] = self.faults.get(fault, 0) + 1
-        if fault not in HARMLESS:
-            self.doubt = max(self.latest, self.watermark.closed, 0)
+    @property
+    def faults(self) -> dict[str, int]:
+        """Faults counted so far, by name."""
+        return self.doubt.faults
+
+    @property
+    def _now(self) -> int:
+        return max(self.latest, self.watermark.closed, 0)
+
+    def _refuse(self, fault: Fault, fields: Mapping[str, object]) -> None:
+        """A row cannot be used: then neither can its second of that router, or of all when it names none."""
+        t, router = fields.get("t"), router_of(fields)
+        routers = list(self.watermark.heard) if router is None else [router]
+        if isinstance(t, int | float) and 0.0 <= t <= LATEST:
+            kept = [self.watermark.taint(t, name) for name in routers]
+            if any(kept):
+                self.doubt.refuse_later(fault, math.floor(t))
+                return
+        self.doubt.refuse(fault, self._now)
 
     def _advance(self, seconds: Iterable[Second]) -> Iterator[Stratum]:
         for second in seconds:
+            self.doubt.settle(second.t)
             self._follow(second)
             stratum, fault = self.strata.add(second)
             if fault is not None:
-                self._note(fault)
+                self.doubt.note(fault, second.t)
             if stratum is not None:
                 self._weigh(stratum)
                 yield stratum
             if self.rolled_back:
                 return
+        self.doubt.settle(self.watermark.closed)
 
     def _follow(self, second: Second) -> None:
         """What is known of the release as a whole after a second."""
@@ -145,16 +155,20 @@ class Release:
             0 if second.candidate.requests else self.alone[0] + second.stable.requests,
             0 if second.stable.requests else self.alone[1] + second.candidate.requests,
         )
-        for i, spoilt in enumerate(second.spoilt):
-            self.missing[i] = self.missing[i] + 1 if spoilt else 0
+        self.doubt.rows += second.rows
+        for fault, count in second.faults:
+            self.doubt.note(fault, second.t, count)
+        for i, (lacking, spoilt) in enumerate(zip(second.lacking, second.spoilt, strict=True)):
+            if lacking or not spoilt:
+                self.missing[i] = self.missing[i] + 1 if lacking else 0
         if second.weight is not None:
             self.weight = second.weight
-        for arm, name, requests, events in second.pods:
+        for arm, name, requests, events in () if any(second.spoilt) else second.pods:
             if arm is Arm.STABLE and (name in self.pods or len(self.pods) < MOST_PODS):
                 known = self.pods.setdefault(name, [0] * (1 + len(events)))
                 known[0] += requests
                 for i, count in enumerate(events):
-                    known[i + 1] += max(0, count)
+                    known[i + 1] += count
         self._measure(second)
 
     def _measure(self, second: Second) -> None:
@@ -172,13 +186,17 @@ class Release:
             self.points = forecast.auto_points(
                 events / max(1, requests), traffic, self.criteria.deadline, 0.5, self.criteria.missed_regression
             )
+            for rail, evidence in zip(self.criteria.guardrails, self.evidence, strict=True):
+                if rail.tolerance.points is None:
+                    evidence.forget_points_health()
 
     def _weigh(self, stratum: Stratum) -> None:
         """Let a stratum into the evidence."""
         elapsed = float(stratum.t - self.started) if self.started >= 0 else 0.0
         if not 0.0 < stratum.weight < 1.0 or self.started < 0:
-            for evidence, cell in zip(self.evidence, stratum.cells, strict=True):
-                evidence.base = evidence.base.after(cell.stable, cell.stable_events)
+            for rail, evidence, cell in zip(self.criteria.guardrails, self.evidence, stratum.cells, strict=True):
+                if rail.unit is not Unit.USERS:
+                    evidence.base = evidence.base.after(cell.stable, cell.stable_events)
             return
         self.spending, weight = self.spending.advance(
             elapsed, self.spending.requests + stratum.requests, self.criteria.deadline
@@ -187,7 +205,7 @@ class Release:
             points = tolerated_points(rail, self.points if self.points is not None else forecast.AUTO_POINTS[-1])
             cell = stratum.user_cells[i] if rail.unit is Unit.USERS else stratum.cells[i]
             if not guardrail.possible(self.evidence[i], rail, cell):
-                self._note(Fault.ABSURD)
+                self.doubt.note(Fault.ABSURD, stratum.t)
                 continue
             guardrail.observe(self.evidence[i], rail, points, self._luck(i, stratum), cell, weight)
         self._cap(stratum)
@@ -244,7 +262,7 @@ class Release:
             return Decision.ROLLBACK, Reason.WORSE, self._worst()
         rails = self.criteria.guardrails
         if self.latest < 0:
-            return (Decision.HOLD, Reason.DOUBTFUL_COUNTERS if self.doubt >= 0 else Reason.NO_EVIDENCE, "")
+            return Decision.HOLD, Reason.DOUBTFUL_COUNTERS if self._doubtful(t) else Reason.NO_EVIDENCE, ""
         if self.started >= 0 and t - self.started > self.criteria.deadline:
             return Decision.INCONCLUSIVE, Reason.DEADLINE_EXCEEDED, ""
         if t - self.latest > STALE:
@@ -253,12 +271,12 @@ class Release:
             return Decision.HOLD, Reason.NO_CANDIDATE_TRAFFIC, ""
         if self.seen[0] == 0 or self.alone[1] * (1.0 - self.weight) > ALONE:
             return Decision.HOLD, Reason.NO_STABLE_TRAFFIC, ""
-        if self._doubtful():
-            return Decision.HOLD, Reason.DOUBTFUL_COUNTERS, ""
         for rail, missing, evidence in zip(rails, self.missing, self.evidence, strict=True):
             if missing > 0:
                 no_users = rail.unit is Unit.USERS and evidence.stable[0] + evidence.candidate[0] == 0
                 return Decision.HOLD, Reason.NO_USER_COUNTS if no_users else Reason.MISSING_COUNT, rail.name
+        if self._doubtful(t):
+            return Decision.HOLD, Reason.DOUBTFUL_COUNTERS, ""
         harms = self._log_harms()
         if budget.combined(harms) >= forecast.SIGN:
             worst = rails[harms.index(max(harms))].name
@@ -271,6 +289,9 @@ class Release:
                     return Decision.HOLD, Reason.NO_USER_COUNTS, rail.name
                 if seen < users.FEW and self.requests > 20 * users.FEW:
                     return Decision.HOLD, Reason.FEW_USERS, rail.name
+        unmeasured = next((rail for rail in rails if self.points is None and rail.tolerance.points is None), None)
+        if unmeasured is not None:
+            return Decision.HOLD, Reason.COLLECTING, unmeasured.name
         healths = self._log_healths()
         least = min(healths)
         if least >= self.criteria.promotion_threshold:
@@ -284,9 +305,8 @@ class Release:
             for rail, evidence in zip(self.criteria.guardrails, self.evidence, strict=True)
         ]
 
-    def _doubtful(self) -> bool:
-        serious = sum(count for fault, count in self.faults.items() if Fault(fault) not in HARMLESS)
-        return (self.doubt >= 0 and self.latest - self.doubt <= DOUBT) or serious > DOUBTFUL_SHARE * self.rows
+    def _doubtful(self, t: float) -> bool:
+        return self.doubt.withholds(max(t, self.latest), self.latest)
 
     def _verdict(self, t: float, decision: Decision, reason: Reason, metric: str) -> Verdict:
         metrics = self.metrics()
@@ -305,7 +325,7 @@ class Release:
             self.log_harm(),
             self.criteria.rollback_threshold,
             metrics,
-            tuple(sorted((str(name), count) for name, count in self.faults.items())),
+            self.doubt.named(t),
             earliest,
             *self.seen,
         )

@@ -57,7 +57,8 @@ class Row:
     """Counts of one interval alone, not running totals.
 
     `t` seconds; `weight` the candidate's share in force, 0 to 1, or None when unknown; `events` one count per guardrail,
-    `MISSING` where the row has none (of users, for a guardrail that counts them); `pod` and `outage` name where they came from, when known.
+    `MISSING` where the row has none (of users, for a guardrail that counts them); `pod` and `outage` name where they came
+    from, when known.
     """
 
     t: float
@@ -182,19 +183,35 @@ def _version_of(weight: float | None) -> str:
     return "" if weight is None else f"w{100.0 * weight:g}"
 
 
+def router_of(fields: Mapping[str, object]) -> str | None:
+    """The router that a row names, be the row usable or not; None where the name is none."""
+    try:
+        return _name(fields, "router")
+    except Refused:
+        return None
+
+
 def _version(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, (int, str)):
         raise Refused(Fault.MALFORMED, "version must be a whole number or a short text")
-    text = str(value)
-    if len(text) > LONGEST_NAME:
-        raise Refused(Fault.MALFORMED, "version is too long")
-    return text
+    if isinstance(value, int) and abs(value) > LATEST:
+        raise Refused(Fault.ABSURD, "version is larger than any real one")
+    return _text(str(value), "version")
 
 
 def _name(fields: Mapping[str, object], key: str) -> str:
     value = fields.get(key, "")
     if value is None:
         return ""
-    if not isinstance(value, str) or len(value) > LONGEST_NAME:
+    return _text(value, key)
+
+
+def _text(value: object, key: str) -> str:
+    if not isinstance(value, str) or len(value) > LONGEST_NAME or not _encodes(value):
         raise Refused(Fault.MALFORMED, f"{key} must be a text of at most {LONGEST_NAME} characters")
     return value
+
+
+def _encodes(text: str) -> bool:
+    """JSON can write half of a surrogate pair, which no file can hold."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)

@@ -14,6 +14,7 @@ from typing import Any
 
 from penstock.judge.base import BaseRate
 from penstock.judge.criteria import Arm, Criteria, Guardrail, Unit
+from penstock.judge.doubt import Doubt
 from penstock.judge.guardrail import Evidence
 from penstock.judge.interval import Difference
 from penstock.judge.release import Release
@@ -83,12 +84,12 @@ def _numbers(rail: Guardrail, evidence: Evidence) -> list[float]:
 
 
 def _facts(release: Release) -> dict[str, Any]:
-    watermark, strata = release.watermark, release.strata
+    watermark, strata, doubt = release.watermark, release.strata, release.doubt
     return {
         "s": [release.spending.elapsed, release.spending.requests],
-        "a": [release.started, release.latest, release.requests, release.rows, release.doubt],
+        "a": [release.started, release.latest, release.requests],
         "n": [*release.seen, *release.alone],
-        "f": release.faults,
+        "f": [doubt.faults, [[*key, count] for key, count in doubt.awaiting.items()], doubt.newest, doubt.rows],
         "m": release.missing,
         "p": [release.points, release.measured, release.weight],
         "o": [release.outage, release.several_outages, release.rolled_back],
@@ -135,9 +136,11 @@ def _row_of(stored: list[Any]) -> Row:
 def _release(criteria: Criteria, facts: dict[str, Any], numbers: list[float]) -> Release:
     release = Release(criteria)
     release.spending = Spending(*facts["s"])
-    release.started, release.latest, release.requests, release.rows, release.doubt = facts["a"]
+    release.started, release.latest, release.requests = facts["a"]
     release.seen, release.alone = (facts["n"][0], facts["n"][1]), (facts["n"][2], facts["n"][3])
-    release.faults, release.missing, release.pods = facts["f"], facts["m"], facts["P"]
+    faults, awaiting, newest, rows = facts["f"]
+    release.doubt = Doubt(faults, {(second, fault): count for second, fault, count in awaiting}, newest, rows)
+    release.missing, release.pods = facts["m"], facts["P"]
     release.points, measured, release.weight = facts["p"]
     release.measured = (measured[0], measured[1], measured[2])
     release.outage, release.several_outages, release.rolled_back = facts["o"]

@@ -16,6 +16,9 @@ from penstock.judge.watermark import Second, version_number
 LEAST = 10
 """Requests of the smallest stratum."""
 
+MOST_ROUTERS = 64
+"""Routers whose open strata are kept; one more displaces the one longest not heard, so that memory stays bounded."""
+
 CANDIDATES = 2.0
 """Candidate requests that a stratum holds on average."""
 
@@ -76,7 +79,7 @@ class Stratum:
 
 @dataclass(slots=True)
 class Strata:
-    """Open strata by router, and the candidate share that each router's version has shown so far."""
+    """Open strata by router, the last heard last, and the candidate share that each router's version has shown so far."""
 
     guardrails: int
     open: dict[str, Open] = field(default_factory=dict)
@@ -84,7 +87,7 @@ class Strata:
 
     def add(self, second: Second) -> tuple[Stratum | None, Fault | None]:
         """Add a closed second; the stratum that it closes, if any, and whether the router started anew."""
-        gathering = self.open.get(second.router)
+        gathering = self.open.pop(second.router, None)
         fault = None
         if gathering is None or (gathering.version, gathering.weight) != (second.version, second.weight):
             if gathering is not None:
@@ -97,7 +100,10 @@ class Strata:
                 tallies=[Tally() for _ in range(self.guardrails)],
                 users=[Tally() for _ in range(self.guardrails)],
             )
-            self.open[second.router] = gathering
+            while len(self.open) >= MOST_ROUTERS:
+                self.shares.pop(next(iter(self.open)), None)
+                del self.open[next(iter(self.open))]
+        self.open[second.router] = gathering
         if all(second.spoilt):
             return None, fault
         candidate, seen = self.shares.get(second.router, (0, 0))
@@ -109,7 +115,6 @@ class Strata:
             candidate + gathering.tallies[0].candidate,
             seen + gathering.tallies[0].candidate + gathering.tallies[0].stable,
         )
-        del self.open[second.router]
         self.open[second.router] = Open(
             second.version,
             second.weight,

@@ -26,6 +26,9 @@ GAP = 30
 JUMP = 7 * 86_400
 """A row this many seconds ahead of all others is absurd: one bad clock must not make all other rows late."""
 
+MOST_TAINTED = 256
+"""Seconds of routers that may be known as unusable at once; beyond, the oldest are forgotten."""
+
 MOST_OPEN = 20_000
 """Rows that may wait at once; one more is refused as absurd, so that memory stays bounded."""
 
@@ -44,7 +47,8 @@ class Side:
 class Second:
     """A closed second of one router under one configuration version.
 
-    `spoilt` marks the guardrails (by position) whose counts are incomplete here; `outages` the names of pod outages that
+    `spoilt` marks the guardrails (by position) whose counts cannot be used here, `lacking` those for which some are
+    missing; `rows` went into it, with `faults` and the rows that have them; `outages` the names of pod outages that
     all of the candidate's events came from, empty when some came from elsewhere; `pods` per-pod (arm, name, requests,
     events) where known.
     """
@@ -56,6 +60,9 @@ class Second:
     stable: Side
     candidate: Side
     spoilt: tuple[bool, ...]
+    lacking: tuple[bool, ...] = ()
+    rows: int = 0
+    faults: tuple[tuple[Fault, int], ...] = ()
     outages: frozenset[str] = frozenset()
     pods: tuple[tuple[Arm, str, int, tuple[int, ...]], ...] = ()
 
@@ -96,11 +103,19 @@ class Watermark:
             return Fault.CLOCK_SKEW
         return None
 
-    def taint(self, t: float, router: str) -> None:
-        """A row of that second and router was refused: neither arm of it can be used."""
+    def taint(self, t: float, router: str) -> bool:
+        """A row of that second and router was refused: neither arm of it can be used.
+
+        Whether that second is still to close; one far ahead of all others is nobody's.
+        """
         second = math.floor(t)
-        if second > self.closed and len(self.tainted) < MOST_OPEN:
-            self.tainted[second, router] = None
+        newest = max((*self.heard.values(), *(known for known, _ in self.tainted)), default=second)
+        if second <= self.closed or second - newest > JUMP:
+            return False
+        self.tainted[second, router] = None
+        if len(self.tainted) > MOST_TAINTED:
+            del self.tainted[min(self.tainted)]
+        return True
 
     def drain(self) -> list[Second]:
         """The seconds that have closed since the last call, in canonical order."""
@@ -153,11 +168,12 @@ def _order(row: Row) -> tuple[float, str, str, int]:
 
 def _second(key: tuple[int, str, str], rows: list[Row], tainted: bool, guardrails: int) -> Second:  # noqa: FBT001
     weights = {row.weight for row in rows}
-    spoilt = [tainted or len(weights) > 1] * guardrails
-    for row in rows:
-        for i, count in enumerate(row.events):
-            if count == MISSING:
-                spoilt[i] = True
+    conflict = len(weights) > 1
+    lacking = tuple(any(row.events[i] == MISSING for row in rows) for i in range(guardrails))
+    faults = (
+        (Fault.CONFLICT, len(rows) if conflict else 0),
+        (Fault.MISSING_COUNT, sum(1 for row in rows if MISSING in row.events)),
+    )
     candidate = [row for row in rows if row.arm is Arm.CANDIDATE]
     harmed = [row for row in candidate if any(count > 0 for count in row.events)]
     outages = frozenset(row.outage for row in harmed)
@@ -166,7 +182,10 @@ def _second(key: tuple[int, str, str], rows: list[Row], tainted: bool, guardrail
         weight=rows[0].weight,
         stable=_side([row for row in rows if row.arm is Arm.STABLE], guardrails),
         candidate=_side(candidate, guardrails),
-        spoilt=tuple(spoilt),
+        spoilt=tuple(tainted or conflict or lacks for lacks in lacking),
+        lacking=lacking,
+        rows=len(rows),
+        faults=tuple((fault, count) for fault, count in faults if count),
         outages=frozenset() if "" in outages else outages,
         pods=tuple((row.arm, row.pod, row.requests, row.events) for row in rows if row.pod),
     )
