@@ -38,7 +38,7 @@ def _shapes(base: float, ratio: float = 1.0, points: float = 0.0) -> Source:
     shapes = (
         Scenario("flat", flat(base), weight=0.05, ratio=ratio, points=points),
         Scenario("half", flat(base), weight=0.5, ratio=ratio, points=points),
-        Scenario("diurnal", diurnal(peak), diurnal(200.0), schedule="stepped", ratio=ratio, points=points),
+        Scenario("diurnal", diurnal(peak), diurnal(300.0), schedule="stepped", ratio=ratio, points=points),
         Scenario("dependent", flat(base), schedule="dependent", ratio=ratio, points=points),
         Scenario(
             "incident", flat(peak), schedule="stepped", routers=2, lag=4, incident=incident, ratio=ratio, points=points

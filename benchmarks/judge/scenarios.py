@@ -38,8 +38,8 @@ class Scenario:
 
     name: str
     base: Rate
-    traffic: Rate = field(default=flat(200.0))
-    looks: int = 120
+    traffic: Rate = field(default=flat(300.0))
+    looks: int = 60
     weight: float = 0.05
     schedule: str = "fixed"
     routers: int = 1
@@ -99,7 +99,7 @@ def _wanted(scenario: Scenario, progress: float, target: float, seen: np.ndarray
     if scenario.schedule == "dependent":
         position = STEPS.index(target)
         stable, candidate = (events / max(1.0, count) for count, events in seen)
-        if int(progress * scenario.looks) % 10 != 9 or seen[1, 0] < 20:
+        if int(progress * scenario.looks) % 6 != 5 or seen[1, 0] < 20:
             return target
         return STEPS[min(3, position + 1) if candidate <= stable else max(0, position - 1)]
     return target
@@ -111,7 +111,7 @@ class Sticky:
 
     name: str
     users: int = 2_000
-    looks: int = 120
+    looks: int = 60
     traffic: float = 300.0
     weight: float = 0.05
     excess: float = 0.0
@@ -149,7 +149,7 @@ class Bursts:
 
     name: str
     base: float = 0.02
-    looks: int = 300
+    looks: int = 120
     traffic: float = 400.0
     weight: float = 0.05
     ratio: float = 1.0
@@ -175,8 +175,8 @@ class UnequalPods:
     deviation: float = 0.25
     stable_pods: int = 10
     candidate_pods: int = 1
-    looks: int = 240
-    traffic: float = 300.0
+    looks: int = 100
+    traffic: float = 400.0
     weight: float = 0.1
 
     def rows(self, rng: Generator) -> Iterator[Row]:
@@ -186,7 +186,7 @@ class UnequalPods:
             Arm.CANDIDATE: self.base * rng.lognormal(0.0, self.deviation, self.candidate_pods),
         }
         for t in range(self.looks):
-            weight = 0.0 if t < 60 else self.weight
+            weight = 0.0 if t < 40 else self.weight
             total = int(rng.poisson(self.traffic))
             candidate = int(rng.binomial(total, weight))
             for arm, count in ((Arm.STABLE, total - candidate), (Arm.CANDIDATE, candidate)):

@@ -71,7 +71,7 @@ class Second:
 class Watermark:
     """Rows that wait for their second to close.
 
-    `closed` is the newest closed second; `heard` each router's newest second; `tainted` the (second, router) pairs in
+    `closed` is the newest closed second; `moved` whether any router has gone on since the last look; `heard` each router's newest second; `tainted` the (second, router) pairs in
     which a row was refused.
     """
 
@@ -80,6 +80,7 @@ class Watermark:
     heard: dict[str, int] = field(default_factory=dict)
     waiting: dict[Row, None] = field(default_factory=dict)
     tainted: dict[tuple[int, str], None] = field(default_factory=dict)
+    moved: bool = True
 
     def add(self, row: Row) -> Fault | None:
         """Take a row; the fault is what was noticed, after which the row may or may not have been kept."""
@@ -94,7 +95,9 @@ class Watermark:
         if len(self.waiting) >= MOST_OPEN:
             return Fault.ABSURD
         self.waiting[row] = None
-        self.heard[row.router] = max(second, self.heard.get(row.router, second))
+        if second > self.heard.get(row.router, -1):
+            self.heard[row.router] = second
+            self.moved = True
         if newest is None:
             return None
         if second - newest > GAP:
@@ -119,8 +122,9 @@ class Watermark:
 
     def drain(self) -> list[Second]:
         """The seconds that have closed since the last call, in canonical order."""
-        if not self.heard:
+        if not self.moved or not self.heard:
             return []
+        self.moved = False
         newest = max(self.heard.values())
         self.heard = {router: second for router, second in self.heard.items() if newest - second <= SILENCE}
         return self._close(min(self.heard.values()) - 1)
