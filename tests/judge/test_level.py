@@ -1,9 +1,10 @@
 """The error contract, by simulation: a candidate within tolerance is taken back with probability at most α."""
 
 import pytest
+from scipy.stats import binom
+
 from benchmarks.judge.cells import CELLS
 from benchmarks.judge.level import ALPHAS, measure
-from scipy.stats import binom
 
 pytestmark = [pytest.mark.level, pytest.mark.xdist_group("level"), pytest.mark.timeout(1800)]
 
