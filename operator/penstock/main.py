@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import kopf
+from kopf._core.engines.peering import Identity
 
 from penstock.cluster.kinds import Kind
 from penstock.runtime.config import BadConfigError, Config, read_config
@@ -105,6 +106,7 @@ async def run(config: Config) -> int:
         registry=shell.registry,
         settings=settings(),
         standalone=True,
+        identity=Identity("penstock"),  # else kopf looks up the user's name, and the container's user has none
         clusterwide=not config.namespaces,
         namespaces=config.namespaces,
         stop_flag=shell.stop,
