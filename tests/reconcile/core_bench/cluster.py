@@ -19,8 +19,60 @@ from penstock.world import AgentReport, Decision, Evidence, Judgement, Live, Man
 
 from core_bench.api_model import ApiModel, Document
 
-HEALTHY = "healthy"
-NEVER_READY = "never ready"
+Behaviour = Callable[[Document, datetime], Document]
+"""From a pod and the time to the pod's status."""
+
+
+def healthy(pod: Document, _now: datetime) -> Document:
+    return {
+        "phase": "Running",
+        "podIP": f"10.0.0.{int(pod['metadata']['uid'][4:]) % 250}",
+        "conditions": [{"type": "Ready", "status": "True"}],
+    }
+
+
+def never_ready(_pod: Document, _now: datetime) -> Document:
+    return {"phase": "Pending", "conditions": [{"type": "Ready", "status": "False"}]}
+
+
+def unschedulable(_pod: Document, _now: datetime) -> Document:
+    says = "0/3 nodes are available: 3 Insufficient cpu."
+    return {
+        "phase": "Pending",
+        "conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": says}],
+    }
+
+
+def crashing(exits: int, code: int = 1, message: str = "") -> Behaviour:
+    """The model server ended so often already, the last time a moment ago."""
+
+    def behave(_pod: Document, now: datetime) -> Document:
+        ended = {
+            "exitCode": code,
+            "reason": "Error",
+            "message": message,
+            "startedAt": _text(now - timedelta(seconds=9)),
+            "finishedAt": _text(now - timedelta(seconds=2)),
+        }
+        server = {
+            "name": "server",
+            "restartCount": exits - 1,
+            "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}},
+            "lastState": {"terminated": ended},
+        }
+        return {
+            "phase": "Running",
+            "podIP": "10.0.1.1",
+            "conditions": [{"type": "Ready", "status": "False"}],
+            "containerStatuses": [server],
+        }
+
+    return behave
+
+
+def _text(instant: datetime) -> str:
+    return instant.strftime("%Y-%m-%dT%H:%M:%SZ")
+
 
 Judge = Callable[[int, int], Judgement]
 """Weight and requests so far -> judgement."""
@@ -104,7 +156,7 @@ class Cluster:
     api: ApiModel
     counter: Counter
     name: str = "fraud"
-    behaviour: dict[str, str] = field(default_factory=dict)
+    behaviour: dict[str, Behaviour] = field(default_factory=dict)
     """How the pods of a revision behave; healthy by default."""
     pods: dict[str, Document] = field(default_factory=dict)
     serving: dict[str, int] = field(default_factory=dict)
@@ -158,20 +210,14 @@ class Cluster:
                 "name": name,
                 "uid": f"pod-{self.made}",
                 "labels": workload["spec"]["template"]["metadata"]["labels"],
-                "creationTimestamp": self.api.now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+                "creationTimestamp": _text(self.api.now),
             },
             "spec": workload["spec"]["template"]["spec"],
             "status": {"phase": "Pending", "conditions": []},
         }
 
     def _start(self, pod: Document, revision: str) -> None:
-        if self.behaviour.get(revision, HEALTHY) == NEVER_READY:
-            return
-        pod["status"] = {
-            "phase": "Running",
-            "podIP": f"10.0.0.{int(pod['metadata']['uid'][4:]) % 250}",
-            "conditions": [{"type": "Ready", "status": "True"}],
-        }
+        pod["status"] = self.behaviour.get(revision, healthy)(pod, self.api.now)
 
     def _route(self) -> None:
         table = self._table()

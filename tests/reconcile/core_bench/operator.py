@@ -25,6 +25,7 @@ from core_bench.api_model import (
     NotFoundError,
 )
 from core_bench.cluster import Cluster
+from core_bench.oracle import assert_sound
 
 DEFAULTS = Defaults(
     serving_image="penstock/serving:1.0",
@@ -148,6 +149,8 @@ class Operator:
                 raise CutError
             self.observe(effect)
             perform(self.api, effect)
+            if isinstance(effect, Status) and effect.ref.kind == "ModelDeployment":
+                assert_sound(self.api.objects[("ModelDeployment", effect.ref.name)])
             if cut:
                 raise CutError
 
