@@ -3,8 +3,9 @@
 from datetime import datetime
 from typing import assert_never
 
+from penstock.api.reasons import Reason
 from penstock.cluster.client import Api
-from penstock.cluster.errors import Conflict
+from penstock.cluster.errors import Conflict, Refused
 from penstock.cluster.kinds import EVENT, kind_of
 from penstock.reconcile.effects import Apply, Create, Delete, Event, Ref, Status, ref_of
 from penstock.world import Manifest
@@ -37,6 +38,10 @@ async def carry_out(api: Api, effect: Write, reporter: str, now: datetime) -> No
             except Conflict:
                 # It was told before a crash.
                 return
+            except Refused as refusal:
+                # A namespace that is being deleted takes no Events; the status can still tell.
+                if refusal.reason is not Reason.NAMESPACE_TERMINATING:
+                    raise
         case _:
             assert_never(effect)
 

@@ -125,6 +125,11 @@ class Following:
                 )
 
     @property
+    def has_begun(self) -> bool:
+        """Whether anything was counted since the candidate was given a weight."""
+        return self.judge.weight > 0.0 or self.judge.seen[1] > 0
+
+    @property
     def saturated(self) -> bool:
         """Whether pods lately turned away a notable share of requests for want of capacity."""
         requests = sum(count for _, count, _ in self.recent)

@@ -12,9 +12,10 @@ MOST_CURSORS = 32
 
 
 def evidence_of(following: Following, now: float) -> Evidence | None:
-    """The evidence; None before the judge has been shown anything since this process follows the release."""
+    """The evidence; None before the judge has been shown anything since this process follows the release, and before
+    anything was counted with a weight for the candidate: what is not to be had yet is not missing."""
     awaited = [stream for pod, stream in following.streams.items() if pod in following.pods and stream.heard_at]
-    if not following.until or not awaited:
+    if not following.until or not awaited or not following.has_begun:
         return None
     verdict = following.judge.verdict(following.until)
     return Evidence(

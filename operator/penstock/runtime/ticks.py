@@ -61,7 +61,7 @@ class Ticks:
             return
         decision, reason = following.decision()
         word, now = f"{decision.value} {reason.value}", clock.monotonic()
-        changed = following.until > 0.0 and self._words.get(model) != word
+        changed = following.has_begun and self._words.get(model) != word
         if changed:
             self._words[model] = word
             self._metrics.decided(decision.value, reason.value)

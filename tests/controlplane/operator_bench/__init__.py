@@ -1,0 +1,1 @@
+"""What the operator needs around it on a cluster without nodes: people, a kubelet and routers, played by the tests."""
