@@ -1,0 +1,116 @@
+"""The Kubernetes objects of the demo, all in one namespace that enforces the `restricted` level."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from training import Trained, Version
+
+NAMESPACE = "penstock-demo"
+MODEL = "tumour"
+SERVING_IMAGE = "docker.io/penstock/serving:dev"
+STORE_PORT = 8000
+RATE = 80
+"""Requests per second."""
+STEPS = ({"weight": 25}, {"weight": 50})
+
+Json = dict[str, Any]
+
+
+def setting(trained: Trained) -> list[Json]:
+    """What is there before the first model: the namespace, a web server with the archives, and the callers' rows."""
+    archives = {f"{version.name}.tar.gz": base64.b64encode(version.archive).decode() for version in trained.versions}
+    caller = Path(__file__).with_name("caller.py").read_text()
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {
+                "name": NAMESPACE,
+                "labels": {
+                    "pod-security.cluster.io/enforce": "restricted",
+                    "pod-security.cluster.io/enforce-version": "latest",
+                },
+            },
+        },
+        _config_map("store", {}) | {"binaryData": archives},
+        _config_map("caller", {"caller.py": caller, "rows.jsonl": "\n".join(trained.requests) + "\n"}),
+        _deployment("store", ["python", "-m", "http.server", str(STORE_PORT), "--directory", "/files"]),
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": _metadata("store"),
+            "spec": {"selector": {"app": "store"}, "ports": [{"port": 80, "targetPort": STORE_PORT}]},
+        },
+    ]
+
+
+def callers() -> Json:
+    """The pod that sends rows to the model's Service."""
+    return _deployment("caller", ["python", "/files/caller.py", MODEL, MODEL, str(RATE), "/files/rows.jsonl"])
+
+
+def model_deployment(version: Version) -> Json:
+    """The one object that a user of Penstock writes."""
+    return {
+        "apiVersion": "penstock.dev/v1alpha1",
+        "kind": "ModelDeployment",
+        "metadata": _metadata(MODEL),
+        "spec": {
+            "model": {
+                "uri": f"http://store.{NAMESPACE}.svc.cluster.local/{version.name}.tar.gz",
+                "digest": version.digest,
+            },
+            "runtime": {"resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}},
+            "rollout": {"steps": list(STEPS)},
+        },
+    }
+
+
+def _metadata(name: str) -> Json:
+    return {"name": name, "namespace": NAMESPACE}
+
+
+def _config_map(name: str, data: Mapping[str, str]) -> Json:
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": _metadata(name), "data": dict(data)}
+
+
+def _deployment(name: str, command: Sequence[str]) -> Json:
+    container = {
+        "name": name,
+        "image": SERVING_IMAGE,
+        "imagePullPolicy": "IfNotPresent",
+        "command": list(command),
+        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [{"name": "files", "mountPath": "/files", "readOnly": True}],
+    }
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": _metadata(name),
+        "spec": {
+            "replicas": 1,
+            "selector": {"matchLabels": {"app": name}},
+            "template": {
+                "metadata": {"labels": {"app": name}},
+                "spec": {
+                    "automountServiceAccountToken": False,
+                    "enableServiceLinks": False,
+                    "terminationGracePeriodSeconds": 1,
+                    "securityContext": {
+                        "runAsNonRoot": True,
+                        "runAsUser": 65532,
+                        "seccompProfile": {"type": "RuntimeDefault"},
+                    },
+                    "containers": [container],
+                    "volumes": [{"name": "files", "configMap": {"name": name}}],
+                },
+            },
+        },
+    }
