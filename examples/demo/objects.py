@@ -29,8 +29,8 @@ def setting(trained: Trained) -> list[Json]:
             "metadata": {
                 "name": NAMESPACE,
                 "labels": {
-                    "pod-security.cluster.io/enforce": "restricted",
-                    "pod-security.cluster.io/enforce-version": "latest",
+                    "pod-security.kubernetes.io/enforce": "restricted",
+                    "pod-security.kubernetes.io/enforce-version": "latest",
                 },
             },
         },
