@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from cluster import CommandFailedError, Json, kubectl, raw, read
 from objects import MODEL, NAMESPACE
 
-ROUTER_PODS = "penstock.dev/router=default,app.cluster.io/component=router"
+ROUTER_PODS = "penstock.dev/router=default,app.kubernetes.io/component=router"
 AGENT_PORT = 9100
 LEDGER_EVERY_SECONDS = 0.25
 EVIDENCE = f"/api/v1/namespaces/penstock-system/services/penstock-operator:8080/proxy/evidence/{NAMESPACE}/{MODEL}"
