@@ -128,6 +128,7 @@ REQUESTS = st.one_of(
     st.tuples(st.just("apply"), VALUES, NOTES),
     st.tuples(st.just("apply this"), VALUES, NOTES, WHICH, WHICH),
     st.tuples(st.just("note"), st.sampled_from(["x.dev/m", "y.dev/other"]), NUMBERS),
+    st.tuples(st.just("select"), NUMBERS),
     st.tuples(st.just("status"), NUMBERS, WHICH, WHICH),
     st.tuples(st.just("delete"), WHICH),
 )
@@ -190,6 +191,10 @@ def _ask(api: Any, kind: str, request: tuple[Any, ...], seen: list[Document]) ->
                 if api.get(kind, "x") is None:
                     return "nothing to edit"
                 api.edit(kind, "x", {"metadata": {"annotations": {name: value}}})
+            case ("select", value):
+                if kind != "Service" or api.get(kind, "x") is None:
+                    return "selects nothing"
+                api.edit(kind, "x", {"spec": {"selector": {"other": value}}})
             case ("status", value, of_version, of_identity):
                 if kind != "ModelDeployment":
                     return "has no status"
@@ -206,6 +211,7 @@ def _assert_alike(real: Document, model: Document, seen: list[tuple[Document, Do
     assert first_difference(ours, real) is None, request
     for name in ("labels", "annotations"):
         assert real["metadata"].get(name, {}) == model["metadata"].get(name, {}), (request, name)
+    assert real.get("spec", {}).get("selector") == model.get("spec", {}).get("selector"), request
     for name in ("data", "record", *(["status"] if real["kind"] == "ModelDeployment" else [])):
         assert real.get(name, {}) == model.get(name, {}), (request, name)
     assert real["metadata"].get("generation") == model["metadata"].get("generation"), request

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from pydantic import ValidationError
 
+from penstock.api.actions import Verb
 from penstock.api.modeldeployment import ModelDeployment
 from penstock.api.modelrevision import ModelRevision, Role
 from penstock.api.names import API_VERSION, DEFAULT_ROUTER
@@ -14,7 +15,7 @@ from penstock.api.rollout import Strategy
 from penstock.api.runtime import Placement
 from penstock.reconcile.assess import strategy_of
 from penstock.reconcile.book import Book
-from penstock.reconcile.decide import warm_previous, watch_ends
+from penstock.reconcile.decide import Decided, warm_previous, watch_ends
 from penstock.reconcile.effects import Effect, Ref
 from penstock.reconcile.owning import Estate
 from penstock.render.metadata import Owner
@@ -58,10 +59,10 @@ def revision_names(deployment: ModelDeployment, revision: str) -> tuple[Ref, ...
     )
 
 
-def settle_children(world: World, estate: Estate, book: Book) -> Iterator[Effect]:
+def settle_children(world: World, estate: Estate, decided: Decided) -> Iterator[Effect]:
     """Pods for every revision that needs them, then the Service and its policy."""
-    owner = estate.owner
-    for name, replicas in sorted(replicas_by_revision(world, book).items()):
+    owner, book = estate.owner, decided.book
+    for name, replicas in sorted(replicas_by_revision(world, decided).items()):
         revision = book.revisions[name]
         if revision.spec.template_version not in TEMPLATES:
             continue
@@ -74,13 +75,14 @@ def settle_children(world: World, estate: Estate, book: Book) -> Iterator[Effect
         yield from estate.settle(serving_network_policy(owner))
 
 
-def replicas_by_revision(world: World, book: Book) -> dict[str, int]:
+def replicas_by_revision(world: World, decided: Decided) -> dict[str, int]:
     """How many pods each revision should have; those that are not named should have none.
 
     Stable has its full size until its successor is promoted and through the watch after that, so that it can take all
     of the traffic back at any moment. The candidate has what its next weight needs before it gets it.
     """
     full = world.deployment.spec.runtime.replicas
+    book = decided.book
     stable, candidate = book.stable, book.candidate
     wanted: dict[str, int] = {}
     if stable is not None:
@@ -89,7 +91,10 @@ def replicas_by_revision(world: World, book: Book) -> dict[str, int]:
         if previous is not None:
             wanted[previous.metadata.name] = full
     if candidate is not None:
-        wanted[candidate.metadata.name] = pods_for(_weight_ahead(world, candidate, stable), full)
+        asked = decided.hearing.released
+        at_once = asked is not None and asked.verb is Verb.PROMOTE and asked.revision == candidate.metadata.name
+        weight = FULL if at_once else _weight_ahead(world, candidate, stable)
+        wanted[candidate.metadata.name] = pods_for(weight, full)
     return wanted
 
 
@@ -120,9 +125,9 @@ class Leftover:
     goes_at: datetime
 
 
-def leftovers(world: World, book: Book) -> list[Leftover]:
+def leftovers(world: World, decided: Decided) -> list[Leftover]:
     """Deployments and Services of revisions that should have no pods any more."""
-    wanted = replicas_by_revision(world, book)
+    wanted, book = replicas_by_revision(world, decided), decided.book
     uid = world.deployment.metadata.uid
     services = [
         live for live in world.objects if live.kind == "Service" and live.name != world.deployment.metadata.name

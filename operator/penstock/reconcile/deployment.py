@@ -61,11 +61,11 @@ def reconcile(world: World) -> Iterator[Effect]:
         return
     yield from _written(world, decided.book, estate.owner)
     yield from _called(world, decided.book)
-    yield from settle_children(world, estate, decided.book)
-    yield from _cleared(world, decided.book, wanted)
+    yield from settle_children(world, estate, decided)
+    yield from _cleared(world, decided, wanted)
     outlook = outlook_of(world, decided, wanted, obstacle)
     yield from _published(world, decided, wanted, outlook)
-    yield from _looked_at_again(world, decided.book, outlook, obstacle)
+    yield from _looked_at_again(world, decided, outlook, obstacle)
 
 
 def _asked(world: World) -> tuple[Wanted | None, Trouble | None, Estate]:
@@ -115,11 +115,11 @@ def _called(world: World, book: Book) -> Iterator[Effect]:
         yield Requeue(Queue.ROUTER, world.deployment.metadata.namespace, DEFAULT_ROUTER, timedelta(0))
 
 
-def _cleared(world: World, book: Book, wanted: Wanted | None) -> Iterator[Effect]:
-    for leftover in leftovers(world, book):
+def _cleared(world: World, decided: Decided, wanted: Wanted | None) -> Iterator[Effect]:
+    for leftover in leftovers(world, decided):
         if world.now >= leftover.goes_at:
             yield Delete(ref_of(leftover.live.manifest), leftover.live.uid, "its revision gets no more traffic")
-    yield from prune(world, book, None if wanted is None else wanted.name)
+    yield from prune(world, decided.book, None if wanted is None else wanted.name)
 
 
 def _published(world: World, decided: Decided, wanted: Wanted | None, outlook: Outlook) -> Iterator[Effect]:
@@ -135,14 +135,14 @@ def _status(world: World, status: ModelDeploymentStatus) -> Status:
     return Status(ref, metadata.uid, metadata.resource_version, status, status.epoch)
 
 
-def _looked_at_again(world: World, book: Book, outlook: Outlook, obstacle: Trouble | None) -> Iterator[Effect]:
+def _looked_at_again(world: World, decided: Decided, outlook: Outlook, obstacle: Trouble | None) -> Iterator[Effect]:
     """When time alone may change something."""
-    times: list[datetime] = [leftover.goes_at for leftover in leftovers(world, book)]
+    times: list[datetime] = [leftover.goes_at for leftover in leftovers(world, decided)]
     if outlook.until is not None:
         times.append(outlook.until)
     if obstacle is not None:
         times.append(world.now + SOON)
-    candidate, stable = book.candidate, book.stable
+    candidate, stable = decided.book.candidate, decided.book.stable
     if candidate is not None and candidate.record.release is not None:
         deadline = candidate.record.release.started_at + world.deployment.spec.rollout.deadline.timedelta
         times += [world.now + RESYNC, deadline]

@@ -17,6 +17,8 @@ from penstock.world import Manifest
 ANNOTATION_FINGERPRINT = f"{GROUP}/fingerprint"
 """Hash of what the operator last asked of the object."""
 
+_ATOMIC = ("selector", "podSelector", "nodeSelector", "labelSelector")
+"""Maps that mean something only as a whole, so that a key too many is a difference too."""
 _IDENTITY = ("name", "mountPath", "uid")
 """Fields by which entries of a list are told apart; without them the list means something only as a whole."""
 
@@ -38,12 +40,18 @@ def first_difference(wanted: Manifest, live: Manifest) -> str | None:
 def _differs(wanted: Any, live: Any, path: str) -> str | None:
     if _is_empty(wanted) and _is_empty(live):
         return None
+    if path.endswith(_ATOMIC):
+        return None if wanted == live else _says(path, wanted, live)
     if isinstance(wanted, Mapping) and isinstance(live, Mapping):
         return _first(_differs(value, live.get(key), f"{path}.{key}" if path else key) for key, value in wanted.items())
     if _is_list(wanted) and _is_list(live):
         return _lists_differ(wanted, live, path)
     if wanted == live or (".resources." in path and _same_amount(wanted, live)):
         return None
+    return _says(path, wanted, live)
+
+
+def _says(path: str, wanted: Any, live: Any) -> str:
     return f"{path} is {_shown(live)}, not {_shown(wanted)}"
 
 

@@ -17,6 +17,8 @@ STATUS_KINDS = frozenset({"ModelDeployment", "Router", "Deployment"})
 """Kinds whose status is written by a request of its own."""
 GENERATIONS = frozenset({"ModelDeployment", "Router", "ModelRevision", "Deployment", "NetworkPolicy"})
 """Kinds whose generation counts changes."""
+ATOMIC = frozenset({"selector", "podSelector", "nodeSelector"})
+"""Maps that an apply replaces whole."""
 IMMUTABLE_SPECS = frozenset({"ModelRevision"})
 
 
@@ -185,7 +187,10 @@ def merged(live: Any, applied: Any, wanted: Any) -> Any:
         kept = {name: value for name, value in live.items() if name in wanted or name not in before}
         kept |= {name: _left(live[name], before[name]) for name in _shrunk(live, before, wanted)}
         result = {name: value for name, value in kept.items() if value is not _GONE}
-        return result | {name: merged(live.get(name), before.get(name), value) for name, value in wanted.items()}
+        return result | {
+            name: copy.deepcopy(value) if name in ATOMIC else merged(live.get(name), before.get(name), value)
+            for name, value in wanted.items()
+        }
     if _is_map(wanted) and isinstance(live, list) and _is_map(live):
         before = {it["name"]: it for it in applied} if isinstance(applied, list) and _is_map(applied) else {}
         ours = {it["name"]: it for it in wanted}

@@ -164,6 +164,7 @@ class Cluster:
     routed: dict[str, int] = field(default_factory=dict)
     """Candidate pods that each router pod knows."""
     made: int = 0
+    uid: str = ""
     splits: dict[int, tuple[str, str, int]] = field(default_factory=dict)
     """What each epoch stood for."""
 
@@ -225,6 +226,8 @@ class Cluster:
         entry = entries_in(table).get(self.name)
         if entry is None:
             return
+        if self.uid != entry.uid:
+            self.uid, self.serving, self.splits = entry.uid, {}, {}
         split = (entry.stable, entry.candidate, entry.weight)
         assert self.splits.setdefault(entry.epoch, split) == split, "an epoch stood for two splits"
         known = [pod for pod in self.pods.values() if pod["metadata"]["labels"].get(LABEL_REVISION) == entry.candidate]

@@ -18,6 +18,8 @@ from core_bench.operator import Operator
 
 BEGIN = datetime(2026, 11, 24, 6, 0, 0, tzinfo=UTC)
 STEPS = ({"weight": 5, "minRequests": 100}, {"pause": {"duration": "10s"}}, {"weight": 50})
+STAYS = {"rollout": {"steps": [{"weight": 5}, {"pause": {"duration": "1h"}}, {"weight": 50}]}}
+"""A release that stays at 5 %."""
 TICK = timedelta(seconds=5)
 
 
@@ -142,7 +144,15 @@ def stable_scene(judge: Judge = holds, **spec: Any) -> Scene:
 
 
 _TIMES = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ|\d{8}T\d{6}Z")
-_MOMENTARY = {"resourceVersion", "managedFields", "judge", "evidence", "penstock.dev/fingerprint"}
+_MOMENTARY = {
+    "resourceVersion",
+    "managedFields",
+    "generation",
+    "observedGeneration",
+    "judge",
+    "evidence",
+    "penstock.dev/fingerprint",
+}
 
 
 def lasting(api: ApiModel) -> dict[str, Any]:
