@@ -29,16 +29,30 @@ def localcluster(*arguments: str) -> str:
 def prepare() -> None:
     """A running cluster that has this checkout's images and a ready operator."""
     localcluster("up")
-    for target in TARGETS:
-        tag = f"docker.io/penstock/{target}:dev"
-        archive = localcluster("image", "build", "--tag", tag, "--target", target).strip().splitlines()[-1]
-        localcluster("image", "load", archive)
+    archives = [_image(target) for target in TARGETS]
     os.environ.update(_environment())
     rendered = _run([sys.executable, str(ROOT / "manifests" / "render.py"), "local"], None)
-    kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", given=rendered)
+    kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", given=_marked(rendered, archives))
     kubectl("wait", "--for=condition=Established", "crd", "modeldeployments.penstock.dev", "--timeout=60s")
     rollout = ("rollout", "status", "deployment/penstock-operator", "-n", OPERATOR_NAMESPACE)
     kubectl(*rollout, "--timeout=180s")
+
+
+def _image(target: str) -> str:
+    """Build and load one image; the archive's name, which tells its content."""
+    tag = f"docker.io/penstock/{target}:dev"
+    archive = localcluster("image", "build", "--tag", tag, "--target", target).strip().splitlines()[-1]
+    localcluster("image", "load", archive)
+    return Path(archive).name
+
+
+def _marked(rendered: str, archives: list[str]) -> str:
+    """The operator's pod says which images it came with, so that it is replaced when they change under the same tag."""
+    objects = [item for item in yaml.safe_load_all(rendered) if item]
+    for item in objects:
+        if item["kind"] == "Deployment":
+            item["spec"]["template"]["metadata"]["annotations"] = {"penstock.dev/images": " ".join(archives)}
+    return yaml.safe_dump_all(objects)
 
 
 def apply(*objects: Json) -> None:
