@@ -96,6 +96,7 @@ def _deployment(name: str, command: Sequence[str]) -> Json:
         "metadata": _metadata(name),
         "spec": {
             "replicas": 1,
+            "strategy": {"type": "Recreate"},
             "selector": {"matchLabels": {"app": name}},
             "template": {
                 "metadata": {"labels": {"app": name}},
