@@ -21,7 +21,7 @@ def router_status(
     trouble = _trouble(world, router, estate, without_port)
     generation = router.metadata.generation
     reason = Reason.ROUTING if trouble is None else trouble.reason
-    message = f"{models} models are routed." if trouble is None else trouble.message
+    message = f"Models routed: {models}." if trouble is None else trouble.message
     stalled = trouble is not None and trouble.cure is Cure.PERSON
     states = [(ConditionType.READY, _ready(trouble))]
     if trouble is not None:
