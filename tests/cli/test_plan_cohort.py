@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from penstock.cli.planning.arrivals import Arrivals
+from penstock.cli.planning.arrivals import Arrivals, Source
 from penstock.cli.planning.cohort import Cohort, Counts, Rail
 from penstock.cli.planning.course import Contract, Course, Scenario
 from penstock.cli.planning.schedule import Stage
@@ -85,7 +85,7 @@ def test_the_weight_of_late_harm_is_spent_as_the_judge_spends_it() -> None:
         Arrivals(50.0),
         Contract(4.6, 4.6, 0.01, 300.0),
     )
-    course = Course(scenario, 1, np.random.default_rng(1), (Cohort(scenario.rails[0], 1),), ())
+    course = Course(scenario, 1, Source(np.random.default_rng(1), scenario.rails), (Cohort(scenario.rails[0], 1),), ())
     spending, course.started = Spending(), np.zeros(1)
     for t, requests in ((4.0, 60), (5.0, 40), (90.0, 12_000), (500.0, 900_000)):
         course.t = np.array([t])

@@ -171,7 +171,7 @@ def test_the_share_that_is_promoted_before_the_deadline_is_the_plans() -> None:
 
 
 def test_what_becomes_of_a_tolerated_regression_is_what_the_plan_says() -> None:
-    criteria = guarded(deadline=100.0)
+    criteria = guarded(deadline=140.0)
     of = replace(
         scenario(criteria, HALF, 50.0, 0.01, 0.01), rails=(Rail("g0", 1.5, 0.01, Unit.REQUESTS, 0.01, 0.0125), GOOD)
     )

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from penstock.cli.chart.axis import Axis, linear
 from penstock.cli.chart.series import EvidenceSeries
@@ -62,10 +62,18 @@ def power_label(tens: float) -> str:
     return f"0.{'0' * (-whole - 1)}1" if -3 <= whole < 0 else f"10^{whole}"
 
 
+def from_first_look(series: EvidenceSeries) -> EvidenceSeries:
+    """The same with time counted from the first look; routers may count from 1970."""
+    if not series.t:
+        return series
+    first = series.t[0]
+    verdict_at = None if series.verdict_at is None else max(0.0, series.verdict_at - first)
+    return replace(series, t=[t - first for t in series.t], verdict_at=verdict_at)
+
+
 def time_axis(series: EvidenceSeries) -> Axis:
     """From the first look to a little after the last."""
-    last = max(series.t[-1], series.verdict_at or 0.0)
-    return linear(series.t[0], last + 0.015 * (last - series.t[0]))
+    return linear(0.0, 1.015 * max(series.t[-1], series.verdict_at or 0.0))
 
 
 def headline(series: EvidenceSeries) -> str:
@@ -73,8 +81,7 @@ def headline(series: EvidenceSeries) -> str:
     name = series.release or "release"
     if series.verdict_at is None:
         return f"{name}: {series.verdict or 'no verdict'}"
-    after = duration(max(0.0, series.verdict_at - (series.t[0] if series.t else 0.0)))
-    return f"{name}: {series.verdict} after {after}"
+    return f"{name}: {series.verdict} after {duration(series.verdict_at)}"
 
 
 def weight_changes(series: EvidenceSeries) -> list[tuple[float, float]]:

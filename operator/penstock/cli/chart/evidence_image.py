@@ -7,6 +7,7 @@ from penstock.cli.chart import image
 from penstock.cli.chart.axis import Axis, Tick, linear, round_steps, time_label, time_steps
 from penstock.cli.chart.evidence import (
     Panel,
+    from_first_look,
     harm_panel,
     headline,
     health_panel,
@@ -25,10 +26,11 @@ def figure(series: EvidenceSeries) -> Figure:
         ValueError: when the series does not fit together.
     """
     series.check()
+    series = from_first_look(series)
     name, _, verdict = headline(series).partition(": ")
     made = image.figure(11.0, 8.0, f"Evidence of {name}", verdict)
     if not series.t:
-        made.text(0.5, 0.5, "No stratum has closed: there is no evidence to draw.", ha="center", color=image.FAINT)
+        made.text(0.5, 0.5, "No stratum has closed yet.", ha="center", color=image.FAINT)
         return made
     harm, health, weight = made.subplots(3, 1, sharex=True, height_ratios=(2.2, 2.2, 1.0))
     times = time_axis(series)
@@ -69,4 +71,4 @@ def _draw_weight(axes: Axes, series: EvidenceSeries, times: Axis) -> None:
     t, weight = [at for at, _ in changes] + [times.high], [share for _, share in changes]
     axes.step(t, [*weight, weight[-1]], where="post", color=image.WEIGHT, linewidth=2)
     axes.fill_between(t, [*weight, weight[-1]], step="post", color=image.WEIGHT, alpha=0.1, linewidth=0)
-    axes.set_xlabel("time", fontsize=9, color=image.FAINT)
+    axes.set_xlabel("time since the first look", fontsize=9, color=image.FAINT)

@@ -7,6 +7,7 @@ from penstock.cli.chart.canvas import FRAME, Canvas, axis_below, framed
 from penstock.cli.chart.charset import Charset
 from penstock.cli.chart.evidence import (
     Panel,
+    from_first_look,
     harm_panel,
     headline,
     health_panel,
@@ -31,9 +32,10 @@ def draw(series: EvidenceSeries, width: int, charset: Charset) -> list[Text]:
         ValueError: when the series does not fit together.
     """
     series.check()
+    series = from_first_look(series)
     title = Text(headline(series), "bold")
     if not series.t:
-        return [title, Text("No stratum has closed: there is no evidence to draw.", FRAME)]
+        return [title, Text("No stratum has closed yet.", FRAME)]
     names = list(series.log_evalue)
     room = min(max((len(name) for name in names), default=0) + 2, 22)
     columns = max(LEAST_WIDTH, width) - GUTTER - room

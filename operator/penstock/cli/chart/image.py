@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -15,6 +16,9 @@ INK, FAINT, GRID = "#1f2937", "#6b7280", "#e5e7eb"
 WEIGHT, HEALTH, HARM = "#2563eb", "#15803d", "#b91c1c"
 CYCLE = ("#b91c1c", "#7c3aed", "#c2410c", "#0e7490", "#a16207", "#be185d", "#4d7c0f", "#1d4ed8", "#525252", "#86198f")
 """Colours of guardrails: distinct in hue and none of them that of the weight or of a promotion."""
+
+PLATE = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
+"""Keeps the grid from running through words."""
 
 RESOLUTION = 160
 
@@ -63,9 +67,10 @@ def lay_y(axes: Axes, axis: Axis, ticks: Sequence[Tick]) -> None:
 
 
 def save(made: Figure, path: Path) -> None:
-    """Write a figure as its file's suffix says.
+    """Write a figure as its file's suffix says; the same figure gives the same bytes.
 
     Raises:
         OSError: when the file cannot be written.
     """
-    made.savefig(path, dpi=RESOLUTION, metadata={} if path.suffix == ".png" else {"Date": None})
+    with rc_context({"svg.hashsalt": path.suffix}):
+        made.savefig(path, dpi=RESOLUTION, metadata={"Date": None} if path.suffix.lower() == ".svg" else {})

@@ -74,7 +74,7 @@ def _draw_lanes(axes: Axes, lanes: list[Lane], times: Axis, deadline: float) -> 
         colour = image.HEALTH if lane.group is None else image.CYCLE[lane.group % len(image.CYCLE)]
         if lane.seconds is None:
             axes.annotate(lane.otherwise, (times.low, i), xytext=(6, 0), textcoords="offset points", va="center",
-                          fontsize=8.5, color=image.FAINT, style="italic")  # fmt: skip
+                          fontsize=8.5, color=image.FAINT, style="italic", bbox=image.PLATE)  # fmt: skip
             continue
         end = times.high if lane.seconds.high is None else lane.seconds.high
         axes.plot([lane.seconds.low, end], [i, i], color=colour, linewidth=5, alpha=0.32, solid_capstyle="butt")
@@ -82,11 +82,11 @@ def _draw_lanes(axes: Axes, lanes: list[Lane], times: Axis, deadline: float) -> 
         outside = times.place(end) < 0.88
         axes.annotate(duration(lane.seconds.median), (end if outside else lane.seconds.low, i),
                       xytext=(6 if outside else -6, 0), textcoords="offset points", va="center",
-                      ha="left" if outside else "right", fontsize=8.5, color=image.INK)  # fmt: skip
+                      ha="left" if outside else "right", fontsize=8.5, color=image.INK, bbox=image.PLATE)  # fmt: skip
 
 
 def _draw_detection(axes: Axes, plan: Plan) -> None:
-    image.dress(axes, "Time to a rollback by the candidate's rate: median, and 10 to 95 of 100 releases")
+    image.dress(axes, "Time to a rollback by the candidate's rate (median, 10 to 95 of 100)")
     drawn = [(g, curve_of(g)) for g in plan.guardrails]
     found = [(g, curve) for g, curve in drawn if curve]
     if not found:

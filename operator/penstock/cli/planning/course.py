@@ -1,20 +1,19 @@
 """The course of a simulated release: strata arrive, the judge weighs them, the weight rises step by step."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields
 from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
-from penstock.cli.planning.arrivals import Arrivals, draw_each, draw_sums, events_of, one_arm
+from penstock.cli.planning.arrivals import Arrivals, Source
 from penstock.cli.planning.choices import Floats
 from penstock.cli.planning.cohort import Cohort, Rail, Whole
 from penstock.cli.planning.schedule import Stage
 from penstock.judge import forecast, guardrail, restarts
-from penstock.judge.criteria import Unit
 
-GROWTH = 0.05
+GROWTH = 0.07
 """Share of all requests so far that one block may add: as much finer than evidence as a chart can show."""
 
 MOST_STRATA = 4_000
@@ -77,6 +76,11 @@ class Courses:
     waited: NDArray[np.int8]
 
 
+def joined(parts: Sequence[Courses]) -> Courses:
+    """All releases of several simulations."""
+    return Courses(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Courses)))
+
+
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """What is simulated: guardrails with their rates, the stages, the traffic and where releases end."""
@@ -97,7 +101,7 @@ class Course:
 
     scenario: Scenario
     releases: int
-    draw: np.random.Generator
+    source: Source
     cohorts: tuple[Cohort, ...]
     watched: tuple[Cohort, ...]
     t: Floats = field(init=False)
@@ -165,7 +169,7 @@ class Course:
         self._close(back | ready, weights)
 
     def _strata_drawn(self, rounds: Whole) -> int:
-        if all(cohort.rail.unit is not Unit.STRATA for cohort in self.cohorts):
+        if not self.source.by_strata:
             return 0
         return int(rounds[self.running].sum()) * self.scenario.arrivals.routers
 
@@ -180,15 +184,14 @@ class Course:
         rounds = np.minimum(rounds, np.where(pause > 0.0, pause / seconds, np.inf))
         left = self.scenario.contract.deadline - (self.t - self.started)
         rounds = np.minimum(rounds, np.where(left > 0.0, left / seconds, np.inf))
-        if any(cohort.rail.unit is Unit.STRATA for cohort in self.cohorts):
+        if self.source.by_strata:
             rounds = np.minimum(rounds, MOST_STRATA // arrivals.routers)
         return np.maximum(1, np.ceil(rounds)).astype(np.int64)
 
     def _arrive(self, weight: Floats, seconds: Floats, rounds: Whole) -> None:
         arrivals, alive = self.scenario.arrivals, self.running
         size = np.maximum(1, np.rint(seconds * arrivals.traffic / arrivals.routers)).astype(np.int64)
-        draw = draw_each if any(cohort.rail.unit is Unit.STRATA for cohort in self.cohorts) else draw_sums
-        block = draw(self.draw, weight, size, np.where(alive, rounds * arrivals.routers, 0))
+        block = self.source.block(weight, size, np.where(alive, rounds * arrivals.routers, 0))
         span = np.where(alive, rounds * seconds, 0.0)
         begins = np.isnan(self.started) & (block.candidate > 0)
         self.started = np.where(begins, self.t + span / (block.candidate + 1.0), self.started)
@@ -197,18 +200,17 @@ class Course:
         self.requests += block.candidate
         self.here += block.candidate
         onset = self._spend(np.where(np.isnan(self.started), 0, block.total))
-        both = ~one_arm(block) & (weight < 1.0)
-        halved = np.abs(weight - 0.5) < 1e-9
-        for index, cohort in enumerate(self.cohorts):
-            counts, alone, differences = events_of(self.draw, cohort.rail, block)
-            if index == 0:
-                self.events += counts.candidate_events
+        both, halved = block.both & (weight < 1.0), np.abs(weight - 0.5) < 1e-9
+        self.events += block.counted[0].counts.candidate_events
+        for cohort, counted in zip(self.cohorts, block.counted, strict=True):
             if cohort in self.watched:
-                cohort.observe_harm(counts, both, onset)
-            cohort.observe_health(counts, both)
-            if differences is not None:
-                cohort.observe_signs(differences, halved, onset)
-            cohort.observe_stable(counts.stable + block.alone, counts.stable_events + alone)
+                cohort.observe_harm(counted.counts, both, onset)
+            cohort.observe_health(counted.counts, both)
+            if counted.differences is not None:
+                cohort.observe_signs(counted.differences, halved, onset)
+            cohort.observe_stable(
+                counted.counts.stable + block.alone, counted.counts.stable_events + counted.alone_events
+            )
 
     def _spend(self, requests: Whole) -> Floats:
         """The weight of harm that begins now: `restarts.Spending` over all releases."""
@@ -313,7 +315,7 @@ def harmed(scenario: Scenario, releases: int, seed: int) -> Iterator[Course]:
 
 def _follow(scenario: Scenario, releases: int, seed: int, watched: int) -> Iterator[Course]:
     cohorts = tuple(Cohort(rail, releases) for rail in scenario.rails)
-    course = Course(scenario, releases, np.random.default_rng(seed), cohorts, cohorts[:watched])
+    course = Course(scenario, releases, Source(np.random.default_rng(seed), scenario.rails), cohorts, cohorts[:watched])
     while course.running.any():
         course.step()
         yield course

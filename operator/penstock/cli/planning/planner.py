@@ -23,7 +23,7 @@ from penstock.reconcile.criteria import criteria_of
 RELEASES = 300
 """Simulated releases of a candidate as good as stable."""
 
-FEWER = 100
+FEWER = 60
 """The same for each choice of points."""
 
 EFFORT = 40_000

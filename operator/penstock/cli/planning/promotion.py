@@ -1,19 +1,25 @@
 """When a candidate as good as stable is promoted, and what each step waits for."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from penstock.cli.planning.choices import Floats
-from penstock.cli.planning.course import Courses, Ending, Scenario, Waits, healthy
+from penstock.cli.planning.course import Course, Courses, Ending, Scenario, Waits, healthy, joined
 from penstock.cli.planning.facts import Cause, PromotionFacts, Spread, StepFacts
-from penstock.judge.criteria import Unit
 
 SURE = 0.95
 """Part of the releases that must end as said."""
 
 SEED = 20_241_107
+
+FEWEST = 20
+"""Releases that are always simulated, whatever that takes."""
+
+EFFORT_EACH = 240
+"""Work that each release may take on average before there are fewer."""
 
 _CAUSES = {
     Waits.REQUESTS: Cause.MIN_REQUESTS,
@@ -25,14 +31,21 @@ _CAUSES = {
 
 
 def follow_healthy(scenario: Scenario, releases: int) -> Courses:
-    """Releases of a candidate as good as stable, followed to their ends; the same ones at every call."""
-    *_, course = healthy(scenario, _affordable(scenario, releases), SEED)
-    return course.courses()
+    """Up to so many releases of a candidate as good as stable, followed to their ends; the same ones at every call."""
+    return follow(lambda count, seed: healthy(scenario, count, seed), releases, EFFORT_EACH * releases)
 
 
-def _affordable(scenario: Scenario, releases: int) -> int:
-    """Fewer releases where differences between strata are evidence, since each of those is drawn."""
-    return max(60, releases // 3) if any(rail.unit is Unit.STRATA for rail in scenario.rails) else releases
+def follow(start: Callable[[int, int], Iterator[Course]], releases: int, effort: int) -> Courses:
+    """A few releases, and then as many more, up to `releases` in all, as `effort` allows.
+
+    `start` begins so many releases with a seed; work is counted as `course.Course` does.
+    """
+    *_, few = start(min(FEWEST, releases), SEED)
+    more = min(releases, effort * few.releases // max(1, few.work)) - few.releases
+    if more <= 0:
+        return few.courses()
+    *_, rest = start(more, SEED + 1)
+    return joined([few.courses(), rest.courses()])
 
 
 def promotion_facts(courses: Courses) -> PromotionFacts:

@@ -1,19 +1,19 @@
 """Which regressions are found when, and which are missed."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from penstock.cli.planning.cohort import Rail
-from penstock.cli.planning.course import Courses, Ending, Scenario, harmed, healthy
+from penstock.cli.planning.course import Courses, Ending, Scenario, harmed
 from penstock.cli.planning.facts import Outlook, RegressionFacts
-from penstock.cli.planning.promotion import SEED, SURE, spread
+from penstock.cli.planning.promotion import SURE, follow, follow_healthy, spread
 
-FEWEST, MOST = 20, 160
+MOST = 160
 """Releases of one size of regression."""
 
-TOLERATED = 60
+TOLERATED = 20
 """Releases of a regression that is tolerated."""
 
 JUST_BEYOND = 1.1
@@ -77,38 +77,25 @@ def regression_facts(scenario: Scenario, index: int, size: Size, effort: int) ->
     worse = replace(rail, candidate=size.rate)
     if size.rate <= tolerated_rate(rail):
         rails = (worse, *(other for i, other in enumerate(scenario.rails) if i != index))
-        *_, course = healthy(replace(scenario, rails=rails), TOLERATED, SEED)
-        return _facts(size, Outlook.TOLERATED, [course.courses()])
+        return _facts(size, Outlook.TOLERATED, follow_healthy(replace(scenario, rails=rails), TOLERATED))
     contract = replace(scenario.contract, others=len(scenario.rails) - 1)
-    batches = _follow(replace(scenario, rails=(worse,), contract=contract), effort)
-    sure = np.concatenate([c.ending == Ending.ROLLED_BACK for c in batches]).mean() >= SURE
-    return _facts(size, Outlook.FOUND if sure else Outlook.UNCERTAIN, batches)
+    alone = replace(scenario, rails=(worse,), contract=contract)
+    courses = follow(lambda count, seed: harmed(alone, count, seed), MOST, effort)
+    sure = (courses.ending == Ending.ROLLED_BACK).mean() >= SURE
+    return _facts(size, Outlook.FOUND if sure else Outlook.UNCERTAIN, courses)
 
 
-def _facts(size: Size, outlook: Outlook, courses: Sequence[Courses]) -> RegressionFacts:
-    endings = np.concatenate([c.ending for c in courses])
-    due = endings == (Ending.PROMOTED if outlook is Outlook.TOLERATED else Ending.ROLLED_BACK)
-    events = spread(np.concatenate([c.events for c in courses]), due)
+def _facts(size: Size, outlook: Outlook, courses: Courses) -> RegressionFacts:
+    due = courses.ending == (Ending.PROMOTED if outlook is Outlook.TOLERATED else Ending.ROLLED_BACK)
+    events = spread(courses.events, due)
     return RegressionFacts(
         size.label,
         size.rate,
         outlook,
-        float((endings == Ending.ROLLED_BACK).mean()),
-        float((endings == Ending.PROMOTED).mean()),
-        spread(np.concatenate([c.seconds for c in courses]), due),
-        spread(np.concatenate([c.requests for c in courses]), due),
+        float((courses.ending == Ending.ROLLED_BACK).mean()),
+        float((courses.ending == Ending.PROMOTED).mean()),
+        spread(courses.seconds, due),
+        spread(courses.requests, due),
         None if events is None else events.median,
-        len(endings),
+        len(courses.ending),
     )
-
-
-def _follow(scenario: Scenario, effort: int) -> Sequence[Courses]:
-    """Twice as many releases again and again, while that takes no more than the effort."""
-    batches: list[Courses] = []
-    work = releases = 0
-    while releases == 0 or (2 * releases <= MOST and 2 * work <= effort):
-        *_, course = harmed(scenario, max(FEWEST, releases), SEED + len(batches))
-        work += course.work
-        batches.append(course.courses())
-        releases += course.releases
-    return batches

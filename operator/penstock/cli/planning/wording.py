@@ -1,26 +1,21 @@
 """Times, shares and counts as a person reads them, and as a manifest takes them."""
 
 import math
+from itertools import pairwise
 
 _PARTS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 
 
 def duration(seconds: float) -> str:
-    """Two leading units, such as `1m 40s`, `9 s`, `3h 5m`, `2d`."""
-    if seconds < 10.0:
+    """Two leading units, such as `1m 40s`, `9.5 s`, `3h 5m`, `2d`."""
+    if seconds < 9.95:
         return f"{seconds:.2g} s" if seconds >= 0.1 else "0 s"
-    whole = round(seconds)
-    for i, (unit, size) in enumerate(_PARTS):
-        if whole >= size:
-            if unit == "s":
-                return f"{whole} s"
-            smaller, step = _PARTS[i + 1]
-            rest = round((whole % size) / step)
-            whole_units = whole // size
-            if rest * step == size:
-                whole_units, rest = whole_units + 1, 0
-            return f"{whole_units}{unit} {rest}{smaller}" if rest else f"{whole_units}{unit}"
-    return "0 s"
+    for (unit, size), (smaller, step) in pairwise(_PARTS):
+        steps = round(seconds / step)
+        whole, rest = divmod(steps, size // step)
+        if whole:
+            return f"{whole}{unit} {rest}{smaller}" if rest else f"{whole}{unit}"
+    return f"{round(seconds)} s"
 
 
 def manifest_duration(seconds: float) -> str:
@@ -43,15 +38,13 @@ def manifest_share(part: float) -> str:
 
 def count(number: float) -> str:
     """A count with three significant digits, such as `9`, `1,740` or `2.15 M`."""
-    if number < 1_000:
+    if number < 999.5:
         return f"{round(number)}"
-    if number < 100_000:
-        digits = 10 ** (len(str(round(number))) - 3)
-        return f"{round(number / digits) * digits:,}"
-    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if number >= size * 0.9995:
-            return f"{number / size:.3g} {unit}"
-    return f"{number:.3g}"
+    rounded = float(f"{number:.3g}")
+    for unit, size in (("G", 1e9), ("M", 1e6)):
+        if rounded >= size:
+            return f"{rounded / size:.3g} {unit}"
+    return f"{rounded:,.0f}" if rounded < 1e5 else f"{rounded / 1e3:.3g} k"
 
 
 def traffic(per_second: float) -> str:
