@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 PLAIN_EVERY_SECONDS = 5.0
+NO_EVIDENCE_BELOW = -1000.0
 
 
 class View(Protocol):
@@ -106,4 +107,9 @@ def rows(sight: Sight) -> Iterator[tuple[str, str, str, str]]:
     for row in (sight.evidence or {}).get("evidence", ()):
         candidate, stable = row["candidate"], row["stable"]
         seen = f"{candidate['events']} of {candidate['requests']}, {stable['events']} of {stable['requests']}"
-        yield row["name"], seen, f"{float(row['logEvalue']):.2f}", f"{float(row['threshold']):.2f}"
+        yield row["name"], seen, _log(row["logEvalue"]), f"{float(row['threshold']):.2f}"
+
+
+def _log(value: str) -> str:
+    """Before the first evidence the logarithm has no bottom."""
+    return "none yet" if float(value) < NO_EVIDENCE_BELOW else f"{float(value):.2f}"
