@@ -34,7 +34,7 @@ def look() -> Sight:
     """Read the ModelDeployment and the live evidence."""
     deployment = read("modeldeployment", MODEL, "-n", NAMESPACE)
     status = deployment.get("status", {})
-    ready = next((item for item in status.get("conditions", ()) if item["type"] == "Ready"), {})
+    ready: Json = next((item for item in status.get("conditions", ()) if item["type"] == "Ready"), {})
     candidate = status.get("candidate", {})
     return Sight(
         phase=status.get("phase", ""),
@@ -110,7 +110,7 @@ class Ledger:
         if first is None:
             return None
         last = max(row["t"] for row in self.rows if row["requests"])
-        return round(last - first + LEDGER_EVERY_SECONDS, 2)
+        return round(float(last - first) + LEDGER_EVERY_SECONDS, 2)
 
 
 def _bad(row: Json) -> int:
