@@ -18,7 +18,7 @@ from router_bench.pairs import Pair
 from router_bench.routers import Router, Table, until
 
 HERE = Path(__file__).parent
-RATE = 80.0
+RATE = 250.0
 SECONDS = 8.0
 WEIGHTS = (0, 10, 50)
 BEHAVIOURS = {"healthy": servers.OK, "failing": servers.FAIL, "refusing": servers.REFUSE}

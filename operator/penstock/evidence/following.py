@@ -70,11 +70,8 @@ class Following:
 
     def advance(self, now: float, most: int) -> bool:
         """Show the judge what is complete, about `most` rows; whether there is more to show at once."""
-        awaited = [
-            self.streams.get(pod) for pod in self.pods if pod in self.streams or now - self.pods[pod] <= PATIENCE
-        ]
-        answering = [stream for stream in awaited if stream is not None and now - stream.heard_at <= PATIENCE]
-        if None in awaited or not answering:
+        answering = self._answering(now)
+        if not answering:
             return False
         newest = max(stream.complete_until for stream in answering)
         complete = max(self.until, newest - SILENCE, min(stream.complete_until for stream in answering))
@@ -87,6 +84,18 @@ class Following:
         for stream in self.streams.values():
             stream.settle()
         return until < complete
+
+    def _answering(self, now: float) -> list[Stream]:
+        """The routers that answer; none while one has had no time to answer yet."""
+        answering = []
+        for pod, since in self.pods.items():
+            stream = self.streams.get(pod)
+            if stream is None or not stream.heard_at:
+                if now - since <= PATIENCE:
+                    return []
+            elif now - stream.heard_at <= PATIENCE:
+                answering.append(stream)
+        return answering
 
     def _affordable(self, until: float, most: int) -> float:
         times = sorted(t for s in self.streams.values() for row in s.waiting if (t := number(row.get("t"))) <= until)

@@ -66,12 +66,12 @@ def keys_for(kind: Kind, document: Manifest) -> Iterator[Key]:
     if kind is ROUTER:
         yield Key(Queue.ROUTER, namespace, metadata["name"])
         return
-    deployment, router = labels.get(LABEL_DEPLOYMENT), labels.get(LABEL_ROUTER)
+    router = labels.get(LABEL_ROUTER)
+    deployment = document["spec"]["deployment"] if kind is MODEL_REVISION else labels.get(LABEL_DEPLOYMENT)
     if deployment:
         yield Key(Queue.DEPLOYMENT, namespace, deployment)
-        # Its pods and records are what the router's table is made of.
+    if kind is MODEL_REVISION:
+        # The router's table is made of these records.
         yield Key(Queue.ROUTER, namespace, DEFAULT_ROUTER)
     if router:
         yield Key(Queue.ROUTER, namespace, router)
-    if kind is MODEL_REVISION and not deployment:
-        yield Key(Queue.DEPLOYMENT, namespace, document["spec"]["deployment"])
