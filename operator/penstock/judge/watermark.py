@@ -71,8 +71,8 @@ class Second:
 class Watermark:
     """Rows that wait for their second to close.
 
-    `closed` is the newest closed second; `moved` whether any router has gone on since the last look; `heard` each router's newest second; `tainted` the (second, router) pairs in
-    which a row was refused.
+    `closed` is the newest closed second; `heard` each router's newest one, `moved` whether any has gone on since the last
+    look; `tainted` the (second, router) pairs in which a row was refused.
     """
 
     guardrails: int

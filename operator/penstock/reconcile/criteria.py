@@ -27,9 +27,8 @@ def criteria_of(rollout: Rollout, reserved: Iterable[str] = ()) -> Criteria:
 
 
 def _guardrail(rail: GuardrailSpec, *, sticky: bool) -> Guardrail:
+    unit = Unit.STRATA if rail.evidence_unit is Evidence.STRATA else Unit.REQUESTS
     if sticky:
         unit = Unit.USERS
-    else:
-        unit = Unit.STRATA if rail.evidence_unit is Evidence.STRATA else Unit.REQUESTS
     tolerance = Tolerance(rail.tolerate.ratio_limit, rail.tolerate.points_limit)
     return Guardrail(str(rail.name), _COLUMNS[rail.metric], tolerance, unit)
