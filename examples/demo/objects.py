@@ -63,6 +63,8 @@ def model_deployment(version: Version) -> Json:
                 "digest": version.digest,
             },
             "runtime": {"resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}},
+            # Cluster, models and callers share one small machine: an answer may take its time when another process starts.
+            "traffic": {"tryTimeout": "3s"},
             "rollout": {"steps": list(STEPS)},
         },
     }
