@@ -16,7 +16,7 @@ from training import Version, train
 from view import View, opened
 
 PATIENCE_SECONDS = 240.0
-LOOK_EVERY_SECONDS = 0.4
+LOOK_EVERY_SECONDS = 1.0
 SETTLE_SECONDS = 2.0
 """The routers' ledgers and the caller's log are written a quarter of a second after the fact."""
 
