@@ -155,6 +155,35 @@ def test_a_serving_revision_that_was_deleted_by_hand_serves_on() -> None:
     assert scene.replicas()[V1] == 4
 
 
+def test_without_any_record_what_serves_is_adopted() -> None:
+    scene = stable_scene()
+    scene.api.delete("ModelRevision", V1)
+    scene.api.delete("ConfigMap", "penstock-router-default")
+    scene.cluster.serving.clear()
+    scene.run(seconds(10))
+    assert scene.record(V1)["role"] == "Stable"
+    assert scene.arms() == {V1: 100}
+
+
+def test_a_deployment_that_nothing_is_known_of_goes() -> None:
+    scene = in_release()
+    scene.api.edit("Deployment", V2, {"metadata": {"annotations": {"penstock.dev/revision-spec": "garbage"}}})
+    scene.api.delete("ModelRevision", V2)
+    scene.wants(1).run(seconds(5))
+    assert scene.replicas() == {V1: 4}
+    assert ("Service", V2) not in scene.api.objects
+
+
+def test_a_serving_revision_that_cannot_be_read_back_is_released_anew() -> None:
+    scene = stable_scene()
+    garbage = {"penstock.dev/revision-spec": "garbage", "penstock.dev/placement": "garbage"}
+    scene.api.edit("Deployment", V1, {"metadata": {"annotations": garbage}})
+    scene.api.delete("ModelRevision", V1)
+    scene.run(seconds(10))
+    assert scene.record(V1)["role"] == "Stable"
+    assert scene.arms() == {V1: 100}
+
+
 def test_records_from_a_backup_do_not_fall_behind_the_routers() -> None:
     scene = in_release()
     record = copy.deepcopy(scene.api.get("ModelRevision", V2)["record"])

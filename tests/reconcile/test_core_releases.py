@@ -48,6 +48,13 @@ def test_a_first_deployment_that_fails_gets_no_traffic_and_the_next_spec_is_a_fi
     assert scene.status["phase"] == "Stable"
     assert scene.status["stable"] == {"revision": V2}
     assert scene.record(V1)["role"] == "Superseded"
+    assert scene.status["history"][1] | {"startedAt": "", "endedAt": ""} == {
+        "revision": V1,
+        "outcome": "Failed",
+        "reason": "NeverReady",
+        "startedAt": "",
+        "endedAt": "",
+    }
     scene.run(seconds(60))
     assert scene.replicas() == {V2: 4}
 

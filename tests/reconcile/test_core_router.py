@@ -278,6 +278,17 @@ def test_what_the_api_server_refused_is_told() -> None:
     assert status.status.conditions[0].reason is Reason.FORBIDDEN
 
 
+def test_in_a_namespace_that_is_being_deleted_nothing_is_made() -> None:
+    scene = new_scene()
+    assert list(reconcile_router(replace(scene.operator.router_world(), namespace_terminating=True))) == []
+
+
+def test_a_router_that_may_not_be_made_is_not_tried_in_the_pass_that_tells() -> None:
+    scene = new_scene()
+    obstacle = Obstacle(Reason.FORBIDDEN, "may not create routers")
+    assert list(reconcile_router(replace(scene.operator.router_world(), obstacle=obstacle))) == []
+
+
 def view(scene: Scene, told: tuple[AgentReport, ...]) -> Any:
     world = scene.operator.world()
     assert world is not None

@@ -7,7 +7,7 @@ from penstock.judge import forecast
 from penstock.rollout.crash import crash_of
 from penstock.rollout.situation import Crew, Situation
 from penstock.rollout.steps import Position, next_position, pause_at, requests_wanted
-from penstock.rollout.trouble import Trouble
+from penstock.rollout.trouble import Cure, Trouble
 from penstock.world import Evidence, Pod, World
 
 
@@ -17,6 +17,16 @@ def crew_of(world: World, revision: str) -> Crew:
     pods = tuple(p for p in world.pods if p.revision == revision and (made is None or p.created_at >= made))
     failure = next((workload.failure for workload in world.workloads if workload.revision == revision), "")
     return Crew(pods, world.deployment.spec.runtime.replicas, failure)
+
+
+def failure_of(world: World, candidate: ModelRevision) -> Trouble | None:
+    """What kept a candidate from ever getting traffic, when only a person could have helped it."""
+    release = candidate.record.release
+    if release is None or release.weight > 0:
+        return None
+    crew = crew_of(world, candidate.metadata.name)
+    trouble = None if crew.ready > 0 else crew.trouble(world.troubled_nodes, release.started_at, world.now)
+    return trouble if trouble is not None and trouble.cure is Cure.PERSON else None
 
 
 def evidence_of(world: World, revision: ModelRevision) -> Evidence | None:

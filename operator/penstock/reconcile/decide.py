@@ -12,7 +12,7 @@ from penstock.api.modelrevision import ModelRevision, ModelRevisionSpec, Record,
 from penstock.api.reasons import Reason
 from penstock.api.status import ActionResult
 from penstock.reconcile import records
-from penstock.reconcile.assess import evidence_of, situation_of
+from penstock.reconcile.assess import evidence_of, failure_of, situation_of
 from penstock.reconcile.book import Book
 from penstock.reconcile.hearing import Hearing, Request, hear, note
 from penstock.reconcile.lost import lost_stable
@@ -45,7 +45,7 @@ def decide(world: World, wanted: Wanted | None, obstacle: Trouble | None) -> Dec
     book = _tidied(_found_again(Book.of(world.revisions), world, now), world, now)
     name = None if wanted is None else wanted.name
     book, hearing = hear(world.deployment.metadata.annotations, book, name, watched(world, book), now)
-    book = _ended(book, name, now)
+    book = _ended(book, world, name, now)
     book = _begun(book, world, wanted, obstacle, hearing, now)
     book, hold = _moved(book, world, obstacle, hearing, now)
     return Decided(_memorised(book, world), hold, hearing)
@@ -122,11 +122,15 @@ def _superseded(revision: ModelRevision, book: Book, now: datetime) -> Record:
     )
 
 
-def _ended(book: Book, wanted: str | None, now: datetime) -> Book:
+def _ended(book: Book, world: World, wanted: str | None, now: datetime) -> Book:
     """A candidate that the spec no longer asks for gets no more traffic."""
     candidate, stable = book.candidate, book.stable
     if candidate is None or candidate.metadata.name == wanted:
         return book
+    failed = failure_of(world, candidate)
+    if failed is not None:
+        record = records.superseded(candidate.record, failed.reason, failed.message, now, book.epoch)
+        return book.record(candidate, record)
     if stable is not None and stable.metadata.name == wanted:
         record = records.superseded(
             candidate.record, Reason.RETURNED, "The spec asks for the stable revision again.", now, book.epoch

@@ -40,16 +40,14 @@ def _row_of(revision: ModelRevision) -> HistoryRow | None:
 
 
 def _outcome(role: Role, reason: Reason) -> Outcome:
-    match reason, role:
-        case (Reason.SUPERSEDED, _):
-            return Outcome.SUPERSEDED
-        case (Reason.RETURNED, _):
-            return Outcome.RETURNED
-        case (Reason.DEADLINE_EXCEEDED, _):
-            return Outcome.DEADLINE_EXCEEDED
-        case (_, Role.REJECTED):
-            return Outcome.ROLLED_BACK
-        case (_, Role.SUPERSEDED):
-            return Outcome.FAILED
-        case _:
+    match reason:
+        case Reason.HARM_EXCLUDED | Reason.PROMOTED:
             return Outcome.PROMOTED
+        case Reason.SUPERSEDED:
+            return Outcome.SUPERSEDED
+        case Reason.RETURNED:
+            return Outcome.RETURNED
+        case Reason.DEADLINE_EXCEEDED:
+            return Outcome.DEADLINE_EXCEEDED
+        case _:
+            return Outcome.ROLLED_BACK if role is Role.REJECTED else Outcome.FAILED

@@ -234,7 +234,7 @@ def _patch(document: Document, changes: Mapping[str, Any]) -> None:
     for name, value in changes.items():
         if value is None:
             document.pop(name, None)
-        elif isinstance(value, Mapping) and isinstance(document.get(name), dict):
-            _patch(document[name], value)
+        elif isinstance(value, Mapping) and isinstance(document.get(name, {}), dict):
+            _patch(document.setdefault(name, {}), value)
         else:
             document[name] = copy.deepcopy(value)
