@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, TextIO
 
 from penstock.judge.criteria import Criteria
@@ -12,32 +13,40 @@ LONGEST_LINE = 1 << 20
 """Characters of the longest line that is read; a longer one is malformed."""
 
 
-def read(lines: TextIO) -> Iterator[dict[str, Any] | str]:
-    """Each line's object, or why it is none. Blank lines are passed over."""
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A line that is no row: what is wrong with it, and where exactly."""
+
+    what: str
+    detail: str = ""
+
+
+def read(lines: TextIO) -> Iterator[tuple[int, dict[str, Any] | Unreadable]]:
+    """Each line's number, from 1, with its object or why it is none. Blank lines are passed over."""
+    number = 0
     while line := lines.readline(LONGEST_LINE + 1):
+        number += 1
         if len(line) > LONGEST_LINE:
             while line and not line.endswith("\n"):
                 line = lines.readline(LONGEST_LINE + 1)
-            yield f"a line is longer than {LONGEST_LINE:,} characters"
+            yield number, Unreadable(f"a line is longer than {LONGEST_LINE:,} characters")
             continue
         if line.isspace():
             continue
         try:
             fields = json.loads(line)
         except (ValueError, RecursionError) as error:
-            yield f"a line is no JSON ({str(error)[:120]})"
+            yield number, Unreadable("a line is no JSON", str(error)[:120])
             continue
-        yield fields if isinstance(fields, dict) else "a line is no JSON object"
+        yield number, fields if isinstance(fields, dict) else Unreadable("a line is no JSON object")
 
 
-def line(
-    release: str, verdict: Verdict, criteria: Criteria, stratum: Stratum | None, accuracy: dict[str, Any] | None
-) -> str:
-    """A verdict as one line of JSON; with what late labels say, where there are any."""
-    facts: dict[str, Any] = {"release": release, "t": _rounded(verdict.t)}
+def facts(release: str, verdict: Verdict, criteria: Criteria, stratum: Stratum | None = None) -> dict[str, Any]:
+    """A verdict in the words and the order in which it is printed; `stratum` closed with it."""
+    told: dict[str, Any] = {"release": release, "t": _rounded(verdict.t)}
     if stratum is not None:
-        facts |= {"router": stratum.router, "version": stratum.version, "weight": _rounded(100.0 * stratum.weight)}
-    facts |= {
+        told |= {"router": stratum.router, "version": stratum.version, "weight": _rounded(100.0 * stratum.weight)}
+    return told | {
         "verdict": str(verdict.decision),
         "reason": str(verdict.reason),
         "metric": verdict.metric or None,
@@ -49,9 +58,11 @@ def line(
         "earliestPromotion": None if verdict.earliest is None else _rounded(verdict.earliest),
         "faults": dict(verdict.faults),
     }
-    if accuracy is not None:
-        facts["accuracy"] = accuracy
-    return json.dumps(facts, ensure_ascii=False)
+
+
+def line(told: dict[str, Any], accuracy: dict[str, Any] | None) -> str:
+    """A verdict's facts as one line of JSON; with what late labels say, where there are any."""
+    return json.dumps(told if accuracy is None else told | {"accuracy": accuracy}, ensure_ascii=False)
 
 
 def _metric(metric: MetricVerdict) -> dict[str, Any]:

@@ -8,8 +8,12 @@ from typing import Any
 from penstock.judge.criteria import Arm
 from penstock.judge.labels.accuracy import AccuracyFinding, AccuracyPlan, AccuracyState, find
 from penstock.judge.labels.cohorts import CohortKey, LabelRow, OpenCohorts
+from penstock.judge.rows import LATEST
 
 FIELDS = ("predictions", "n", "lossSum", "lossSumSq")
+
+LARGEST = 1e300
+"""A number beyond this is none (NaN compares with nothing)."""
 
 
 @dataclass(slots=True)
@@ -31,6 +35,8 @@ class LabelTrack:
         labels, t, arm = fields["labels"], fields.get("t"), fields.get("arm")
         if not isinstance(labels, Mapping) or arm not in ("stable", "candidate") or not _number(t):
             return "labels must be an object in a row with t and arm"
+        if not 0.0 <= (t or 0.0) <= LATEST:
+            return "labels come in a row whose t no clock can show"
         start = labels.get("cohort", t)
         numbers = [labels.get(field, 0) for field in FIELDS]
         if not _number(start) or not all(_number(number) for number in numbers):
@@ -68,4 +74,4 @@ class LabelTrack:
 
 
 def _number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST

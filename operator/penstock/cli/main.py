@@ -1,14 +1,24 @@
 """The command `penstock`."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
 from penstock.cli import plan, replay
 
+READER_GONE = 141
+"""As a shell tells of a process that SIGPIPE ended."""
+
+INTERRUPTED = 130
+"""As a shell tells of a process that SIGINT ended."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a subcommand; the return value is the process's exit status (2: unusable input)."""
+    """Run a subcommand; the return value is the process's exit status (2: unusable input).
+
+    Whoever reads the output may stop before its end: that is no fault, and ends the command without a word.
+    """
     parser = argparse.ArgumentParser(
         prog="penstock", description="Releases of machine-learning models that take themselves back."
     )
@@ -16,7 +26,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     for command in (replay, plan):
         command.add_parser(subparsers)
     arguments = parser.parse_args(argv)
-    status: int = arguments.run(arguments)
+    try:
+        status: int = arguments.run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # what is still buffered would fail once more when the interpreter flushes it at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return READER_GONE
+    except KeyboardInterrupt:
+        return INTERRUPTED
     return status
 
 

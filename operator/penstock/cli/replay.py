@@ -1,8 +1,7 @@
 """`penstock replay`: recorded or made-up counters through the very judge that the operator runs."""
 
 import argparse
-import base64
-import json
+import io
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -13,17 +12,18 @@ from typing import Any, TextIO
 
 from penstock.api import BadManifestError, load_rollout
 from penstock.api.scalars import Duration, Share
-from penstock.cli import counters
-from penstock.cli.chart import draw_evidence
+from penstock.cli import counters, saved
+from penstock.cli.chart import TERMINAL, UnusableTargetError, draw_evidence, usable
 from penstock.cli.chart.series import EvidenceSeries
 from penstock.cli.labels import LabelTrack
 from penstock.judge.budget import SHARES
 from penstock.judge.criteria import Criteria
 from penstock.judge.labels.accuracy import AccuracyPlan
 from penstock.judge.release import Release
-from penstock.judge.state import UnreadableState, dump, resume
+from penstock.judge.rows import encodes
+from penstock.judge.state import UnreadableState
 from penstock.judge.strata import Stratum
-from penstock.judge.verdict import Decision, Verdict
+from penstock.judge.verdict import Decision, per_metric_threshold
 from penstock.reconcile.criteria import criteria_of
 
 DESCRIPTION = """\
@@ -43,34 +43,48 @@ What they say is printed as "accuracy" and promotes nothing. See docs/statistics
 """
 
 
+BAD_INPUT = 2
+LONGEST_NAME = 256
+DECISIVE = (Decision.PROMOTE, Decision.ROLLBACK)
+
+
 @dataclass(slots=True)
 class Track:
-    """One release on its way through the file."""
+    """One release on its way through the file: its judges, the first decisive verdict, and what was printed of it."""
 
     name: str
     release: Release
     labels: LabelTrack | None = None
     series: EvidenceSeries | None = None
-    decisive: Verdict | None = None
+    decisive: dict[str, Any] | None = None
     printed: int = 0
     faults: int = 0
 
 
 @dataclass(slots=True)
 class Session:
-    """What a replay gathers: releases in order of appearance, and what could not be read."""
+    """What a replay gathers: releases in order of appearance, the one to draw, and what could not be read.
+
+    `unreadable` counts what was wrong with lines and rows, and tells of the first where it was.
+    """
 
     criteria: Criteria
     accuracy: AccuracyPlan
     tracks: dict[str, Track] = field(default_factory=dict)
+    drawn: EvidenceSeries | None = None
     rows: int = 0
-    unreadable: Counter[str] = field(default_factory=Counter)
+    unreadable: dict[str, tuple[int, str]] = field(default_factory=dict)
 
     def track(self, name: str) -> Track:
         """The release of that name, begun if need be."""
         if name not in self.tracks:
             self.tracks[name] = Track(name, Release(self.criteria))
         return self.tracks[name]
+
+    def name(self, what: str, line: int, detail: str = "") -> None:
+        """Something cannot be used; the first of its kind is told with its line."""
+        count, first = self.unreadable.get(what, (0, f"line {line}: {detail}" if detail else f"line {line}"))
+        self.unreadable[what] = count + 1, first
 
 
 def add_parser(subparsers: Any) -> None:
@@ -95,7 +109,7 @@ def add_parser(subparsers: Any) -> None:
         choices=[kind for kind in SHARES if kind != "requests"],
         default=[],
         help="set aside the share of falseRollback that this other kind of evidence has "
-        f"({', '.join(f'{kind} {share:.0%}' for kind, share in SHARES.items() if kind != 'requests')}); may be repeated",
+        f"({', '.join(f'{kind} {share:.0%}%' for kind, share in SHARES.items() if kind != 'requests')}); may be repeated",
     )
     parser.add_argument(
         "--label-ages",
@@ -106,7 +120,12 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--tolerate-loss", metavar="SHARE", default="1%", help="rise of the mean loss that is no harm (default 1%%)"
     )
-    parser.add_argument("--save", metavar="STATE", type=Path, help="leave the releases open and store their state")
+    parser.add_argument(
+        "--save",
+        metavar="STATE",
+        type=Path,
+        help="leave the releases open, without their last words, and store their state",
+    )
     parser.add_argument("--resume", metavar="STATE", type=Path, help="go on from a stored state")
     parser.add_argument(
         "--chart",
@@ -118,31 +137,42 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Replay; 0 when every row was read, whatever the verdicts, 2 when spec, counters or state are unusable."""
+    """Replay; 0 whatever the verdicts, 2 when spec, options, counters or state are unusable. Rows that are not are named."""
     try:
-        criteria = criteria_of(load_rollout(arguments.spec.read_text()), arguments.reserve)
+        if arguments.chart not in (None, TERMINAL):
+            usable(arguments.chart)
+        criteria = criteria_of(load_rollout(arguments.spec.read_text(encoding="utf-8")), arguments.reserve)
         session = Session(criteria, _accuracy(criteria, arguments))
         if arguments.resume is not None:
-            _resume(session, arguments.resume)
+            for name, kept in saved.read(arguments.resume, criteria, session.accuracy).items():
+                session.tracks[name] = Track(
+                    name, kept.release, kept.labels, None, kept.decisive, kept.printed, kept.faults
+                )
         with _opened(arguments.counters) as rows:
-            _replay(session, rows, arguments, sys.stdout)
+            _replay(session, rows, arguments, _prompt(_utf8(sys.stdout)))
+        if arguments.save is not None:
+            saved.write(arguments.save, {name: _kept(track) for name, track in session.tracks.items()})
     except BadManifestError as error:
-        print(f"penstock: {arguments.spec} is not usable:\n{error}", file=sys.stderr)
-        return 2
-    except _BadOption as error:
-        print(f"penstock: {error}", file=sys.stderr)
-        return 2
+        return _refuse(f"{arguments.spec} is not usable:\n{error}")
+    except UnusableTargetError as error:
+        return _refuse(f"--chart: {error}")
     except UnreadableState as error:
-        print(f"penstock: {arguments.resume}: {error}; leave out --resume to start anew", file=sys.stderr)
-        return 2
-    except (OSError, UnicodeDecodeError) as error:
-        print(f"penstock: {error}", file=sys.stderr)
-        return 2
-    if arguments.save is not None:
-        stored = {track.name: base64.b64encode(dump(track.release)).decode() for track in session.tracks.values()}
-        arguments.save.write_text(json.dumps(stored, indent=0) + "\n")
+        return _refuse(f"{arguments.resume}: {error}; leave out --resume to start anew")
+    except BrokenPipeError:
+        raise
+    except (_BadOption, OSError, UnicodeDecodeError) as error:
+        return _refuse(str(error))
     _summarise(session)
     return _draw(session, arguments)
+
+
+def _refuse(says: str) -> int:
+    print(f"penstock: {says}", file=sys.stderr)
+    return BAD_INPUT
+
+
+def _kept(track: Track) -> saved.Kept:
+    return saved.Kept(track.release, track.labels, track.decisive, track.printed, track.faults)
 
 
 class _BadOption(ValueError):
@@ -163,53 +193,63 @@ def _accuracy(criteria: Criteria, arguments: argparse.Namespace) -> AccuracyPlan
 
 @contextmanager
 def _opened(name: str) -> Iterator[TextIO]:
+    """Rows as text; bytes that are none become such a line's own fault."""
     if name == "-":
-        yield sys.stdin
+        yield _utf8(sys.stdin)
     else:
-        with Path(name).open(encoding="utf-8") as file:
+        with Path(name).open(encoding="utf-8-sig", errors="replace") as file:
             yield file
 
 
-def _resume(session: Session, path: Path) -> None:
-    try:
-        stored = json.loads(path.read_text())
-        for name, state in stored.items():
-            session.tracks[name] = Track(name, resume(session.criteria, base64.b64decode(state)))
-    except (ValueError, AttributeError, TypeError) as error:
-        if isinstance(error, UnreadableState):
-            raise
-        raise UnreadableState(f"it holds no states of the judge ({error})") from error
+def _utf8(stream: TextIO) -> TextIO:
+    """JSON Lines are UTF-8, whatever the terminal speaks."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(encoding="utf-8", errors="replace")
+    return stream
+
+
+def _prompt(stream: TextIO) -> TextIO:
+    """Whoever waits for a verdict gets it when it is given."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(line_buffering=True)
+    return stream
 
 
 def _replay(session: Session, rows: TextIO, arguments: argparse.Namespace, out: TextIO) -> None:
-    for fields in counters.read(rows):
+    for number, fields in counters.read(rows):
         session.rows += 1
-        if isinstance(fields, str):
-            session.unreadable[fields] += 1
+        if isinstance(fields, counters.Unreadable):
+            session.name(fields.what, number, fields.detail)
             continue
         name = fields.get("release", "")
-        if not isinstance(name, str) or len(name) > 256:
-            session.unreadable["release is no text of at most 256 characters"] += 1
+        if not isinstance(name, str) or len(name) > LONGEST_NAME or not encodes(name):
+            session.name(f"release is no text of at most {LONGEST_NAME} characters", number)
             continue
         track = session.track(name)
-        if arguments.chart is not None and track.series is None and arguments.release in (None, name):
-            charted = any(other.series is not None for other in session.tracks.values())
-            track.series = None if charted else _series(session.criteria, name)
+        if arguments.chart is not None and session.drawn is None and arguments.release in (None, name):
+            session.drawn = track.series = _series(session.criteria, name)
         if fields.get("labels") is not None:
             track.labels = track.labels or LabelTrack.begin(session.accuracy)
             problem = track.labels.feed(fields)
             if problem is not None:
-                session.unreadable[problem] += 1
+                session.name(problem, number)
         if "requests" in fields or "labels" not in fields:
             _report(session, track, track.release.looks(fields), arguments, out)
     for track in session.tracks.values():
-        if arguments.save is None:
-            _report(session, track, track.release.finish(), arguments, out)
-        if arguments.final:
-            verdict = track.decisive if track.decisive is not None else track.release.verdict()
-            print(counters.line(track.name, verdict, session.criteria, None, _labels(track)), file=out)
-        elif track.printed == 0 or sum(track.release.faults.values()) != track.faults:
-            print(counters.line(track.name, track.release.verdict(), session.criteria, None, _labels(track)), file=out)
+        _close(session, track, arguments, out)
+
+
+def _close(session: Session, track: Track, arguments: argparse.Namespace, out: TextIO) -> None:
+    """The last words on a release; one that stays open has them when it is resumed."""
+    if arguments.save is None:
+        _report(session, track, track.release.finish(), arguments, out)
+    if arguments.final:
+        told = track.decisive or counters.facts(track.name, track.release.verdict(), session.criteria)
+    elif arguments.save is None and (track.printed == 0 or sum(track.release.faults.values()) != track.faults):
+        told = counters.facts(track.name, track.release.verdict(), session.criteria)
+    else:
+        return
+    print(counters.line(told, _labels(track)), file=out)
 
 
 def _report(
@@ -218,14 +258,14 @@ def _report(
     for stratum in looks:
         if track.series is not None:
             _extend(track.series, track.release, stratum)
+        if track.decisive is None and track.release.decide(stratum.t)[0] in DECISIVE:
+            track.decisive = counters.facts(track.name, track.release.verdict(), session.criteria)
         if arguments.final:
-            if track.decisive is None and track.release.decide(stratum.t)[0] in (Decision.PROMOTE, Decision.ROLLBACK):
-                track.decisive = track.release.verdict()
             continue
         verdict = track.release.verdict()
         track.printed += 1
         track.faults = sum(track.release.faults.values())
-        print(counters.line(track.name, verdict, session.criteria, stratum, _labels(track)), file=out)
+        print(counters.line(counters.facts(track.name, verdict, session.criteria, stratum), _labels(track)), file=out)
 
 
 def _labels(track: Track) -> dict[str, Any] | None:
@@ -238,7 +278,7 @@ def _series(criteria: Criteria, name: str) -> EvidenceSeries:
         release=name,
         t=[],
         log_evalue={rail: [] for rail in names},
-        threshold=criteria.rollback_threshold,
+        threshold=per_metric_threshold(criteria),
         log_promotion={rail: [] for rail in names},
         threshold_promotion=criteria.promotion_threshold,
         weight=[],
@@ -256,25 +296,36 @@ def _extend(series: EvidenceSeries, release: Release, stratum: Stratum) -> None:
 
 
 def _summarise(session: Session) -> None:
-    decisions = Counter(str(track.release.decide(track.release.latest)[0]) for track in session.tracks.values())
+    decisions = Counter(_word(track) for track in session.tracks.values())
     faults: Counter[str] = Counter()
     for track in session.tracks.values():
         faults.update(track.release.faults)
     parts = [f"{count} {decision}" for decision, count in sorted(decisions.items())]
     print(f"{session.rows:,} rows, {len(session.tracks):,} releases: {', '.join(parts) or 'none'}", file=sys.stderr)
-    for text, count in sorted((session.unreadable + faults).items()):
-        print(f"  {count:,} × {text}", file=sys.stderr)
+    for what, count in sorted(faults.items()):
+        print(f"  {count:,} × {what}", file=sys.stderr)
+    for what, (count, first) in sorted(session.unreadable.items()):
+        print(f"  {count:,} × {what} (first in {first})", file=sys.stderr)
+
+
+def _word(track: Track) -> str:
+    """The first decisive verdict, or else the last one."""
+    if track.decisive is not None:
+        return str(track.decisive["verdict"])
+    return str(track.release.decide(track.release.latest)[0])
 
 
 def _draw(session: Session, arguments: argparse.Namespace) -> int:
     if arguments.chart is None:
         return 0
-    track = next((track for track in session.tracks.values() if track.series is not None), None)
-    if track is None or track.series is None:
-        print(f"penstock: no release {arguments.release!r} to draw", file=sys.stderr)
-        return 2
-    decision, _, _ = track.release.decide(track.release.latest)
-    track.series.verdict = str(decision)
-    if decision in (Decision.PROMOTE, Decision.ROLLBACK):
-        track.series.verdict_at = float(track.release.latest)
-    return draw_evidence(track.series, arguments.chart)
+    if session.drawn is None:
+        return _refuse(
+            "no rows, so no release to draw"
+            if arguments.release is None
+            else f"no release {arguments.release!r} to draw"
+        )
+    track = session.tracks[session.drawn.release]
+    session.drawn.verdict = _word(track)
+    if track.decisive is not None:
+        session.drawn.verdict_at = float(track.decisive["t"])
+    return draw_evidence(session.drawn, arguments.chart)

@@ -207,11 +207,11 @@ def _name(fields: Mapping[str, object], key: str) -> str:
 
 
 def _text(value: object, key: str) -> str:
-    if not isinstance(value, str) or len(value) > LONGEST_NAME or not _encodes(value):
+    if not isinstance(value, str) or len(value) > LONGEST_NAME or not encodes(value):
         raise Refused(Fault.MALFORMED, f"{key} must be a text of at most {LONGEST_NAME} characters")
     return value
 
 
-def _encodes(text: str) -> bool:
+def encodes(text: str) -> bool:
     """JSON can write half of a surrogate pair, which no file can hold."""
     return not any("\ud800" <= character <= "\udfff" for character in text)
