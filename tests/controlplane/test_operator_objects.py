@@ -50,7 +50,7 @@ def test_a_users_service_of_that_name_is_never_touched(bench):
     )
     admin.delete("Service", namespace, "fraud")
     models.until_phase(admin, namespace, "fraud", "Stable", log=bench.operator.tail)
-    ours = admin.get("Service", namespace, "fraud")
+    ours = until(lambda: admin.get("Service", namespace, "fraud"), "the name is ours once it is free")
     assert ours["spec"]["selector"]["penstock.dev/router"] == "default"
 
 

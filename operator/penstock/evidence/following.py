@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from penstock.evidence.agents import SINCE_NOW, Page, Row
@@ -98,7 +99,9 @@ class Following:
         return answering
 
     def _affordable(self, until: float, most: int) -> float:
-        times = sorted(t for s in self.streams.values() for row in s.waiting if (t := number(row.get("t"))) <= until)
+        """The time up to which there are about `most` rows; each stream's come in the order of time."""
+        soonest = (row for stream in self.streams.values() for row in islice(stream.waiting, most + 1))
+        times = sorted(t for row in soonest if (t := number(row.get("t"))) <= until)
         return until if len(times) <= most else times[most]
 
     def _show(self, row: Row) -> None:

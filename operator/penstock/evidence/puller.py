@@ -14,8 +14,8 @@ from penstock.judge.release import Release
 from penstock.judge.state import UnreadableState
 from penstock.world import AgentReport, Evidence, Pod
 
-ROWS_AT_ONCE = 2_000
-"""Rows shown to the judge before others get their turn."""
+ROWS_AT_ONCE = 500
+"""Rows shown to the judge (about 0.1 s) before others get their turn."""
 
 PROMPTLY = 0.2
 """Seconds that a look waits for answers; a slower router's counts for the next look, and holds up nobody else."""
