@@ -19,6 +19,12 @@ $(STAMP): requirements/dev.lock pyproject.toml
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  %-16s %s\n", $$1, $$2}'
 
+.PHONY: demo demo-down
+demo: $(STAMP) ## A real Kubernetes, a real model, six releases; the bad ones take themselves back
+	@$(BIN)/python examples/demo
+demo-down: ## End the demo's cluster and remove everything of it
+	@$(PYTHON) -m localcluster down
+
 .PHONY: install
 install: $(STAMP) ## Make .venv from the locked dependencies
 

@@ -59,7 +59,7 @@ class Release:
     doubt: Doubt = field(default_factory=Doubt)
     missing: list[int] = field(init=False)
     points: float | None = None
-    measured: tuple[int, int, int] = (0, 0, 0)
+    measured: tuple[int, int] = (0, 0)
     weight: float = 0.0
     outage: str = ""
     several_outages: bool = False
@@ -175,16 +175,20 @@ class Release:
         """Resolve `points: auto` from stable's first minute."""
         if self.points is not None or all(g.tolerance.points is not None for g in self.criteria.guardrails):
             return
-        first, requests, events = self.measured
+        first, requests = self.measured
         if requests == 0:
             first = second.t
-        worst = max(second.stable.events, default=0)
-        requests, events = requests + second.stable.requests + second.candidate.requests, events + worst
-        self.measured = (first, requests, events)
+        requests += second.stable.requests + second.candidate.requests
+        self.measured = (first, requests)
         if second.t - first >= MEASURE - 1:
             traffic = requests / (second.t - first + 1)
+            base = max(
+                evidence.base.estimate
+                for rail, evidence in zip(self.criteria.guardrails, self.evidence, strict=True)
+                if rail.tolerance.points is None
+            )
             self.points = forecast.auto_points(
-                events / max(1, requests), traffic, self.criteria.deadline, 0.5, self.criteria.missed_regression
+                base, traffic, self.criteria.deadline, 0.5, self.criteria.missed_regression
             )
             for rail, evidence in zip(self.criteria.guardrails, self.evidence, strict=True):
                 if rail.tolerance.points is None:

@@ -142,7 +142,7 @@ def _release(criteria: Criteria, facts: dict[str, Any], numbers: list[float]) ->
     release.doubt = Doubt(faults, {(second, fault): count for second, fault, count in awaiting}, newest, rows)
     release.missing, release.pods = facts["m"], facts["P"]
     release.points, measured, release.weight = facts["p"]
-    release.measured = (measured[0], measured[1], measured[2])
+    release.measured = (measured[0], measured[1])
     release.outage, release.several_outages, release.rolled_back = facts["o"]
     watermark = release.watermark
     watermark.closed, watermark.heard = facts["w"][0], facts["w"][1]
