@@ -70,4 +70,10 @@ def read(path: Path, criteria: Criteria, plan: AccuracyPlan) -> dict[str, Kept]:
 def _kept(told: Mapping[str, Any], criteria: Criteria, plan: AccuracyPlan) -> Kept:
     printed, faults = told["told"]
     labels = None if told["labels"] is None else label_state.typed(told["labels"], plan)
-    return Kept(resume(criteria, base64.b64decode(told["judge"], validate=True)), labels, told["decisive"], int(printed), int(faults))
+    return Kept(
+        resume(criteria, base64.b64decode(told["judge"], validate=True)),
+        labels,
+        told["decisive"],
+        int(printed),
+        int(faults),
+    )
