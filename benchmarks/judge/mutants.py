@@ -1,8 +1,7 @@
 """Small changes to a module's source, each of which some test should notice."""
 
 import ast
-import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 COMPARISONS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
@@ -39,6 +38,10 @@ CHOICES = {
 """Enumerations, and the members that stand in for one another."""
 
 
+Path = tuple[tuple[str, int | None], ...]
+"""From a node to one within it: fields, and positions where these are lists."""
+
+
 @dataclass(frozen=True, slots=True)
 class Mutant:
     """A module with one change: `where` the function or constant, `line` in the file, and the text before and after."""
@@ -48,37 +51,45 @@ class Mutant:
     line: int
     before: str
     after: str
-    tree: ast.Module
+    source: str
+    way: Path
+    new: ast.AST
 
     @property
     def name(self) -> str:
         """Says which change it is, independently of line numbers."""
         return f"{self.module}.{self.where}: {self.before} → {self.after}"
 
+    def tree(self) -> ast.Module:
+        """The changed module."""
+        tree = ast.parse(self.source)
+        _replace(tree, self.way, self.new)
+        return ast.fix_missing_locations(tree)
 
-def mutants(module: str, source: str, wanted: Callable[[str], bool]) -> Iterator[Mutant]:
-    """Every mutant of `source` in the functions and constants whose qualified name is `wanted`."""
+
+def mutants(module: str, source: str, wanted: Collection[str]) -> Iterator[Mutant]:
+    """Every mutant of `source`, in the functions and constants of these qualified names, or in all where there are none."""
     tree = ast.parse(source)
-    for where, root in _parts(tree, ""):
-        if not wanted(where):
+    for where, way in _parts(tree, "", ()):
+        if wanted and where not in wanted:
             continue
-        for path, node in _walk(root):
-            for changed, shown in _changes(node):
-                mutated = copy.deepcopy(tree)
-                twin_root = next(part for name, part in _parts(mutated, "") if name == where and _same(part, root))
-                _replace(twin_root, path, changed)
-                ast.fix_missing_locations(mutated)
-                if shown is not None:
-                    before, after = ast.unparse(shown[0]), shown[1]
-                elif isinstance(node, ast.Constant | ast.Attribute) and len(path) > 1:
-                    before, after = ast.unparse(_at(root, path[:-1])), ast.unparse(_at(twin_root, path[:-1]))
-                else:
-                    before, after = ast.unparse(node), ast.unparse(changed)
-                yield Mutant(module, where, getattr(node, "lineno", 0), _short(before), _short(after), mutated)
+        for path, node in _walk(_at(tree, way), way):
+            for new, shown in _changes(node):
+                before, after = _told(tree, path, node, new) if shown is None else (ast.unparse(shown[0]), shown[1])
+                yield Mutant(
+                    module, where, getattr(node, "lineno", 0), _short(before), _short(after), source, path, new
+                )
 
 
-def _same(one: ast.AST, other: ast.AST) -> bool:
-    return getattr(one, "lineno", None) == getattr(other, "lineno", None)
+def _told(tree: ast.Module, path: Path, node: ast.AST, new: ast.AST) -> tuple[str, str]:
+    """What is changed, in the expression around it where it is too small to tell anything."""
+    if not isinstance(node, ast.Constant | ast.Attribute):
+        return ast.unparse(node), ast.unparse(new)
+    before = ast.unparse(_at(tree, path[:-1]))
+    _replace(tree, path, new)
+    after = ast.unparse(_at(tree, path[:-1]))
+    _replace(tree, path, node)
+    return before, after
 
 
 def _short(text: str) -> str:
@@ -86,26 +97,24 @@ def _short(text: str) -> str:
     return text if len(text) <= 110 else f"{text[:107]}..."
 
 
-def _parts(node: ast.AST, prefix: str) -> Iterator[tuple[str, ast.AST]]:
-    """Functions with their qualified names, and assigned constants with theirs."""
-    for child in ast.iter_child_nodes(node):
+def _parts(node: ast.AST, prefix: str, path: Path) -> Iterator[tuple[str, Path]]:
+    """Functions with their qualified names, and assigned constants with theirs; and the way to them."""
+    for position, child in enumerate(getattr(node, "body", [])):
+        here: Path = (*path, ("body", position))
         match child:
             case ast.ClassDef():
-                yield from _parts(child, f"{prefix}{child.name}.")
+                yield from _parts(child, f"{prefix}{child.name}.", here)
             case ast.FunctionDef():
-                yield f"{prefix}{child.name}", child
+                yield f"{prefix}{child.name}", here
             case ast.Assign(targets=[ast.Name(id=name) | ast.Tuple(elts=[ast.Name(id=name), *_])]):
-                yield f"{prefix}{name}", child
+                yield f"{prefix}{name}", here
             case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr()):
-                yield f"{prefix}{name}", child
+                yield f"{prefix}{name}", here
             case _:
                 pass
 
 
-Path = tuple[tuple[str, int | None], ...]
-
-
-def _walk(root: ast.AST, path: Path = ()) -> Iterator[tuple[Path, ast.AST]]:
+def _walk(root: ast.AST, path: Path) -> Iterator[tuple[Path, ast.AST]]:
     """Nodes with the way to them; annotations, decorators, docstrings and f-strings are left alone."""
     for field, value in ast.iter_fields(root):
         if field in {"annotation", "returns", "decorator_list", "type_params"}:
