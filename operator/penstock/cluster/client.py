@@ -36,10 +36,11 @@ async def configuration() -> Any:
     Raises ConfigException (kubernetes.aio) when there is none of them.
     """
     chosen = kubernetes_client.Configuration()
-    if "KUBERNETES_SERVICE_HOST" in os.environ and not os.environ.get("KUBECONFIG"):
+    file = os.environ.get("KUBECONFIG") or None
+    if "KUBERNETES_SERVICE_HOST" in os.environ and file is None:
         kubernetes_config.load_incluster_config(client_configuration=chosen)  # type: ignore[no-untyped-call]
     else:
-        await kubernetes_config.load_kube_config(client_configuration=chosen)  # type: ignore[no-untyped-call]
+        await kubernetes_config.load_kube_config(file, client_configuration=chosen)  # type: ignore[no-untyped-call]
     return chosen
 
 
