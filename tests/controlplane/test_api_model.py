@@ -322,3 +322,23 @@ def test_the_operators_images_are_named(made: tuple[RealApi, list[Document]]) ->
         for container in document["spec"]["template"]["spec"][part]
     }
     assert images == {DEFAULTS.serving_image, DEFAULTS.agent_image, DEFAULTS.router_image}
+
+
+def test_writing_a_status_takes_nothing_from_who_owns_the_rest(prepared: ApiServer) -> None:
+    """What a user's own manager applied, it can take away again, also after the operator has written a status."""
+    real = RealApi(prepared.kubeconfig, MODEL_NAMESPACE)
+    document = model_deployment({}, {"x.dev/m": "1"})
+    document["metadata"]["name"] = "owned"
+    path = (
+        f"apis/penstock.dev/v1alpha1/namespaces/{MODEL_NAMESPACE}/modeldeployments/owned?fieldManager=user&force=true"
+    )
+    made = real.request("PATCH", path, document, APPLY)["metadata"]
+    real.replace_status("ModelDeployment", "owned", made["uid"], made["resourceVersion"], {"epoch": 1})
+    with pytest.raises(ConflictError):
+        real.replace_status("ModelDeployment", "owned", made["uid"], made["resourceVersion"], {"epoch": 2})
+    document["metadata"] |= {"annotations": {}, "labels": {}}
+    after = real.request("PATCH", path, document, APPLY)
+    assert "annotations" not in after["metadata"]
+    assert "labels" not in after["metadata"]
+    assert after["status"] == {"epoch": 1}
+    real.delete("ModelDeployment", "owned")

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 from core_bench.cluster import holds, promotes, rolls_back_at
-from core_bench.scenes import STAYS, Scene, revision, stable_scene
+from core_bench.scenes import STAYS, Scene, new_scene, revision, stable_scene
 
 V1, V2, V3 = revision(1), revision(2), revision(3)
 WATCH = {"rollout": {"steps": [{"weight": 5}, {"weight": 50}], "watchFor": "1m"}}
@@ -70,12 +70,32 @@ def test_what_cannot_act_is_ignored_told_and_told_once(verb: str, value: str, sa
     assert scene.api.writes == writes
 
 
-def test_several_that_cannot_act_do_not_take_turns() -> None:
-    scene = in_release().annotate(promote="fraud-0000000000", abort="fraud-1111111111", retry="fraud-2222222222@x")
-    scene.run(seconds(5))
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"promote": "fraud-0000000000", "abort": "fraud-1111111111", "retry": "fraud-2222222222@x"},
+        {"promote": "fraud-0000000000", "retry": f"{V2}@2026-11-25T00:00:00Z"},
+        {"promote": V1, "abort": V1},
+    ],
+)
+def test_several_that_cannot_act_are_told_once_each_and_do_not_take_turns(asked: dict[str, str]) -> None:
+    scene = in_release().annotate(**asked).run(seconds(5))
+    told = [event["note"] for event in scene.api.events.values() if event["reason"] == "ActionIgnored"]
+    assert len(told) == 1
     writes = scene.api.writes
     scene.operator.settle()
     assert scene.api.writes == writes
+    scene.annotate(promote=None, abort=None, retry=None).run(seconds(5))
+    assert "answered" not in str(scene.api.get("ModelRevision", V1)["metadata"])
+
+
+def test_before_there_is_any_revision_an_action_is_told_once_too() -> None:
+    scene = new_scene(paused=True).annotate(promote="fraud-0000000000", abort="fraud-1111111111")
+    scene.operator.settle()
+    assert scene.status["lastAction"]["result"] == "Ignored"
+    version = scene.deployment["metadata"]["resourceVersion"]
+    scene.run(seconds(10))
+    assert scene.deployment["metadata"]["resourceVersion"] == version
 
 
 def test_retry_releases_a_rejected_revision_anew_from_the_first_step() -> None:

@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 import pytest
-from core_bench.cluster import Judge, promotes, rolls_back_at
+from core_bench.cluster import Judge, crashing, promotes, rolls_back_at
 from core_bench.operator import Cut
-from core_bench.scenes import Scene, lasting, new_scene, stable_scene
+from core_bench.scenes import STEPS, Scene, lasting, new_scene, revision, stable_scene
+from penstock.reconcile.deployment import reconcile
 from penstock.reconcile.effects import Apply, Create, Effect, Requeue
 
 LONG_ENOUGH = timedelta(seconds=110)
@@ -35,12 +36,15 @@ class Trace:
             self.weights.append(entry)
 
 
+ROLLOUT = {"rollout": {"steps": list(STEPS), "watchFor": "15s"}}
+
+
 def first_deployment(_judge: Judge) -> Scene:
     return new_scene()
 
 
 def second_release(judge: Judge) -> Scene:
-    return stable_scene(judge).wants(2)
+    return stable_scene(judge, **ROLLOUT).wants(2)
 
 
 def superseded_release(judge: Judge) -> Scene:
@@ -49,11 +53,19 @@ def superseded_release(judge: Judge) -> Scene:
     return scene.wants(3)
 
 
+def crash_in_the_watch(_judge: Judge) -> Scene:
+    scene = stable_scene(promotes).wants(2).run(timedelta(seconds=60))
+    assert scene.status["phase"] == "Watching"
+    scene.cluster.behaviour[revision(2)] = crashing(2)
+    return scene
+
+
 SCENARIOS = {
     "first deployment": (first_deployment, promotes, "Stable"),
-    "a release that promotes": (second_release, promotes, "Watching"),
+    "a release that promotes": (second_release, promotes, "Stable"),
     "a release that rolls back": (second_release, rolls_back_at(50), "RolledBack"),
     "a release that supersedes another": (superseded_release, promotes, "Watching"),
+    "a promoted revision that crashes in its watch": (crash_in_the_watch, promotes, "RolledBack"),
 }
 
 
@@ -89,7 +101,7 @@ def reference(name: str, known: dict[str, Reference]) -> Reference:
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_every_cut_comes_to_the_same_end(name: str, cut: Cut, references: dict[str, Reference]) -> None:
     expected = reference(name, references)
-    assert expected.effects > 10
+    assert expected.effects >= 7
     for at in range(1, expected.effects + 1):
         scene, trace = expected.begin.copy(), Trace()
         scene.operator.cut_at, scene.operator.cut, scene.operator.observe = at, cut, trace.note
@@ -123,29 +135,18 @@ def test_passes_can_be_repeated_at_any_moment(name: str, references: dict[str, R
 def test_a_pass_over_an_older_view_moves_no_weight() -> None:
     """Records and the table are written in the version that was read; whoever comes late is refused."""
     scene = second_release(rolls_back_at(50))
-    older = [(world, list(_effects(world))) for world in _worlds(scene)]
+    older: list[list[Effect]] = []
+    for _ in range(22):
+        world = scene.operator.world()
+        assert world is not None
+        older.append([effect for effect in reconcile(world) if not isinstance(effect, Requeue)])
+        scene.operator.settle()
+        scene.cluster.elapse(timedelta(seconds=5))
     weights = scene.arms()
-    assert len(older) > 10
-    for world, effects in older:
+    assert sum(map(bool, older)) > 5
+    for effects in older:
         late = scene.copy()
         for effect in effects:
             late.operator.attempt(effect)
         late.operator.settle()
-        assert late.arms() == weights, world.now
-
-
-def _worlds(scene: Scene):
-    worlds = []
-    for _ in range(22):
-        world = scene.operator.world()
-        assert world is not None
-        worlds.append(world)
-        scene.operator.settle()
-        scene.cluster.elapse(timedelta(seconds=5))
-    return worlds
-
-
-def _effects(world):
-    from penstock.reconcile.deployment import reconcile
-
-    return [effect for effect in reconcile(world) if not isinstance(effect, Requeue)]
+        assert late.arms() == weights

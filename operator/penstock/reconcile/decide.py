@@ -158,8 +158,8 @@ def _begun(
     if retry is None:
         return book.record(there, record)
     book = book.record(there, record.model_copy(update={"retried_at": retry.at}))
-    request = Request(Verb.RETRY, wanted.name, retry.value)
-    return note(book, request, ActionResult.DONE, "Released anew.", now)
+    value = world.deployment.metadata.annotations[Verb.RETRY.annotation]
+    return note(book, Request(Verb.RETRY, wanted.name, value.strip()), ActionResult.DONE, "Released anew.", now)
 
 
 def _new(world: World, name: str, spec: ModelRevisionSpec, record: Record) -> ModelRevision:

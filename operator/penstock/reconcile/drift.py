@@ -6,7 +6,6 @@ fingerprint of what was last asked for.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -38,44 +37,36 @@ def first_difference(wanted: Manifest, live: Manifest) -> str | None:
 
 
 def _differs(wanted: Any, live: Any, path: str) -> str | None:
-    if _is_empty(wanted) and _is_empty(live):
+    if wanted == live or (_is_empty(wanted) and _is_empty(live)):
         return None
-    if path.endswith(_ATOMIC):
-        return None if wanted == live else _says(path, wanted, live)
-    if isinstance(wanted, Mapping) and isinstance(live, Mapping):
-        return _first(_differs(value, live.get(key), f"{path}.{key}" if path else key) for key, value in wanted.items())
-    if _is_list(wanted) and _is_list(live):
+    if isinstance(wanted, dict) and isinstance(live, dict) and not path.endswith(_ATOMIC):
+        for key, value in wanted.items():
+            difference = _differs(value, live.get(key), f"{path}.{key}" if path else key)
+            if difference is not None:
+                return difference
+        return None
+    if isinstance(wanted, list) and isinstance(live, list):
         return _lists_differ(wanted, live, path)
-    if wanted == live or (".resources." in path and _same_amount(wanted, live)):
+    if ".resources." in path and _same_amount(wanted, live):
         return None
-    return _says(path, wanted, live)
-
-
-def _says(path: str, wanted: Any, live: Any) -> str:
     return f"{path} is {_shown(live)}, not {_shown(wanted)}"
 
 
-def _lists_differ(wanted: Sequence[Any], live: Sequence[Any], path: str) -> str | None:
-    key = next((key for key in _IDENTITY if all(isinstance(e, Mapping) and key in e for e in wanted)), None)
+def _lists_differ(wanted: list[Any], live: list[Any], path: str) -> str | None:
+    key = next((key for key in _IDENTITY if all(isinstance(entry, dict) and key in entry for entry in wanted)), None)
     if key is None:
         if len(wanted) != len(live):
             return f"{path} has {len(live)} entries, not {len(wanted)}"
-        return _first(_differs(w, it, f"{path}[{i}]") for i, (w, it) in enumerate(zip(wanted, live, strict=True)))
-    found = {entry.get(key): entry for entry in live if isinstance(entry, Mapping)}
-    return _first(_differs(entry, found.get(entry[key], {}), f"{path}[{entry[key]}]") for entry in wanted)
-
-
-def _first(differences: Any) -> str | None:
-    return next((difference for difference in differences if difference is not None), None)
-
-
-def _is_list(value: Any) -> bool:
-    return isinstance(value, Sequence) and not isinstance(value, str)
+        pairs = [(f"{path}[{i}]", entry, live[i]) for i, entry in enumerate(wanted)]
+    else:
+        found = {entry.get(key): entry for entry in live if isinstance(entry, dict)}
+        pairs = [(f"{path}[{entry[key]}]", entry, found.get(entry[key], {})) for entry in wanted]
+    return next((says for where, entry, other in pairs if (says := _differs(entry, other, where)) is not None), None)
 
 
 def _is_empty(value: Any) -> bool:
     """The API server leaves out what is empty; zero and false are kept apart from it."""
-    return value is None or value == "" or (isinstance(value, (Mapping, Sequence)) and len(value) == 0)
+    return value is None or value == "" or (isinstance(value, (dict, list)) and not value)
 
 
 def _same_amount(wanted: Any, live: Any) -> bool:

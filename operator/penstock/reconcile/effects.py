@@ -63,7 +63,11 @@ class Delete:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Replace the status of one of our objects, on the status subresource, if its resourceVersion is still this one.
+    """Replace the status of an object, on the status subresource, if its resourceVersion is still this one.
+
+    It must not be a PUT with less than the whole metadata: that takes labels and annotations from the managers that own
+    them, and what a user later removes from Git would stay for ever (tried). A JSON patch of `/status` that sets
+    `/metadata/resourceVersion` to the one read touches nothing else, and is answered with 409 when it is another by now.
 
     `epoch` is the status' own, for the log; it never falls.
     """

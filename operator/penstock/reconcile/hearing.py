@@ -7,7 +7,7 @@ writing it again asks anew.
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from penstock.api.actions import Action, Verb, actions_in
@@ -35,11 +35,11 @@ class Request:
 @dataclass(frozen=True, slots=True)
 class Hearing:
     """What the annotations ask for in this pass. `released` is asked of the candidate, or of the stable revision while
-    it is watched; `retry` of a rejected one; `unknown` names no revision that is there, and why it is ignored."""
+    it is watched; `retry` of a rejected one; `homeless` is an answer that there is no revision yet to note it on."""
 
     released: Request | None = None
     retry: Action | None = None
-    unknown: LastAction | None = None
+    homeless: LastAction | None = None
 
 
 def hear(
@@ -49,31 +49,38 @@ def hear(
 
     `wanted` is the revision that the spec asks for, `watched` the stable one while it may still be taken back.
     """
+    values = {verb: _value(annotations, verb) for verb in Verb if verb.annotation in annotations}
+    book = _forget(book, values)
+    told = {it.verb for revision in book.revisions.values() for it in answered(revision)}
     actions, problems = actions_in(annotations)
-    book = _forget(book, actions)
-    released: Request | None = None
-    retry: Action | None = None
-    unknown = [
-        _ignored(Verb(problem.field.rpartition("/")[2].rstrip("]")), annotations, problem.says, now)
-        for problem in problems
-    ]
+    against = {Verb(problem.field.rpartition("/")[2].rstrip("]")): problem.says for problem in problems}
+    against |= {action.verb: _against(action, book, wanted, watched) for action in actions}
+    hearing = Hearing()
+    for verb in (verb for verb in Verb if verb in values and verb not in told):
+        if not against[verb]:
+            continue
+        request = Request(verb, _home(book, actions, verb), values[verb])
+        if request.revision:
+            book = note(book, request, ActionResult.IGNORED, against[verb], now)
+        elif hearing.homeless is None:
+            hearing = replace(hearing, homeless=_answer(request, ActionResult.IGNORED, against[verb], now))
     for action in actions:
-        revision = book.find(action.revision)
-        if revision is None:
-            says = f"There is no revision {action.revision}; {_known(book)}."
-            unknown.append(_ignored(action.verb, annotations, says, now))
+        if action.verb in told or against[action.verb]:
             continue
-        if any(it.verb is action.verb for it in answered(revision)):
-            continue
-        request = Request(action.verb, action.revision, _value(annotations, action.verb))
-        against = _against(action, book, wanted, watched, revision)
-        if against:
-            book = note(book, request, ActionResult.IGNORED, against, now)
-        elif action.verb is Verb.RETRY:
-            retry = action
-        elif released is None or action.verb is Verb.ABORT:
-            released = request
-    return book, Hearing(released, retry, unknown[0] if unknown else None)
+        if action.verb is Verb.RETRY:
+            hearing = replace(hearing, retry=action)
+        elif hearing.released is None or action.verb is Verb.ABORT:
+            hearing = replace(hearing, released=Request(action.verb, action.revision, values[action.verb]))
+    return book, hearing
+
+
+def _home(book: Book, actions: Iterable[Action], verb: Verb) -> str:
+    """The revision that an answer is noted on: the one that is named, if it is there, else one that stays."""
+    named = next((action.revision for action in actions if action.verb is verb), "")
+    stays = book.stable or book.candidate
+    if book.find(named) is not None:
+        return named
+    return "" if stays is None else stays.metadata.name
 
 
 def note(book: Book, request: Request, result: ActionResult, message: str, now: datetime) -> Book:
@@ -81,8 +88,11 @@ def note(book: Book, request: Request, result: ActionResult, message: str, now: 
     revision = book.find(request.revision)
     assert revision is not None
     kept = tuple(it for it in answered(revision) if it.verb is not request.verb)
-    answer = LastAction(verb=request.verb, value=request.value, result=result, at=now, message=message)
-    return book.write(_with_answers(revision, (*kept, answer)))
+    return book.write(_with_answers(revision, (*kept, _answer(request, result, message, now))))
+
+
+def _answer(request: Request, result: ActionResult, message: str, now: datetime) -> LastAction:
+    return LastAction(verb=request.verb, value=request.value, result=result, at=now, message=message)
 
 
 def answered(revision: ModelRevision) -> tuple[LastAction, ...]:
@@ -94,30 +104,24 @@ def answered(revision: ModelRevision) -> tuple[LastAction, ...]:
         return ()
 
 
-def last_action(book: Book, unknown: LastAction | None, before: LastAction | None) -> LastAction | None:
-    """The newest answer of all. One that names no revision is remembered by the status alone, and told once."""
+def last_action(book: Book, homeless: LastAction | None, before: LastAction | None) -> LastAction | None:
+    """The newest answer of all. One that is noted nowhere is remembered by the status alone, and told once."""
     known = [it for revision in book.revisions.values() for it in answered(revision)]
     if before is not None:
         known.append(before)
-    if unknown is not None and not any((it.verb, it.value) == (unknown.verb, unknown.value) for it in known):
-        return unknown
-    return max(known, key=lambda it: (it.at, it.verb), default=None)
+    if homeless is not None and not any((it.verb, it.value) == (homeless.verb, homeless.value) for it in known):
+        return homeless
+    return max(known, key=lambda it: (it.at, it.verb, it.value), default=None)
 
 
-def _forget(book: Book, actions: Iterable[Action]) -> Book:
+def _forget(book: Book, values: Mapping[Verb, str]) -> Book:
     """Drop the answers to annotations that are there no longer, or not with this value."""
-    asked = {(action.verb, action.value) for action in actions}
     for revision in list(book.revisions.values()):
         answers = answered(revision)
-        kept = tuple(it for it in answers if (it.verb, _canonical(it)) in asked)
+        kept = tuple(it for it in answers if values.get(it.verb) == it.value)
         if kept != answers:
             book = book.write(_with_answers(revision, kept))
     return book
-
-
-def _canonical(answer: LastAction) -> str:
-    actions, _ = actions_in({answer.verb.annotation: answer.value})
-    return actions[0].value if actions else answer.value
 
 
 def _with_answers(revision: ModelRevision, answers: tuple[LastAction, ...]) -> ModelRevision:
@@ -129,9 +133,11 @@ def _with_answers(revision: ModelRevision, answers: tuple[LastAction, ...]) -> M
     return revision.model_copy(update={"metadata": metadata})
 
 
-def _against(action: Action, book: Book, wanted: str | None, watched: str | None, revision: ModelRevision) -> str:
+def _against(action: Action, book: Book, wanted: str | None, watched: str | None) -> str:
     """Why an action cannot act; empty when it can."""
-    name, candidate = action.revision, book.candidate
+    name, candidate, revision = action.revision, book.candidate, book.find(action.revision)
+    if revision is None:
+        return f"There is no revision {name}; {_known(book)}."
     is_candidate = candidate is not None and candidate.metadata.name == name and name == wanted
     match action.verb:
         case Verb.PROMOTE:
@@ -164,7 +170,3 @@ def _known(book: Book) -> str:
 
 def _value(annotations: Mapping[str, str], verb: Verb) -> str:
     return clip(annotations[verb.annotation].strip(), _LONGEST_VALUE)
-
-
-def _ignored(verb: Verb, annotations: Mapping[str, str], says: str, now: datetime) -> LastAction:
-    return LastAction(verb=verb, value=_value(annotations, verb), result=ActionResult.IGNORED, at=now, message=says)

@@ -6,6 +6,7 @@ from datetime import datetime
 from penstock.api.modelrevision import ModelRevision, Role
 from penstock.api.phases import Phase
 from penstock.api.reasons import Reason
+from penstock.api.status import ModelDeploymentStatus, Outcome
 from penstock.reconcile.assess import crew_of
 from penstock.reconcile.book import Book
 from penstock.reconcile.decide import Decided, warm_previous, watch_ends
@@ -25,7 +26,6 @@ class Outlook:
 
 
 _SERVES = (Phase.STABLE, Phase.WATCHING)
-_ENDED = (Phase.ROLLED_BACK, Phase.DEADLINE_EXCEEDED)
 
 
 def outlook_of(world: World, decided: Decided, wanted: Wanted | None, obstacle: Trouble | None) -> Outlook:
@@ -43,7 +43,7 @@ def outlook_of(world: World, decided: Decided, wanted: Wanted | None, obstacle: 
         return _obstructed(obstacle, stable)
     there = None if wanted is None else book.find(wanted.name)
     if there is not None and there.record.role is Role.REJECTED:
-        return _taken_back(world, there, stable, fresh=there.metadata.name in book.changed)
+        return _taken_back(world, there, stable)
     if stable is not None and (wanted is None or stable.metadata.name == wanted.name):
         return _serving(world, book, stable)
     return Outlook(Phase.PAUSED, Reason.PAUSED, f"{_called(wanted)} is wanted, but spec.paused is true.")
@@ -78,15 +78,13 @@ def _obstructed(obstacle: Trouble, stable: ModelRevision | None) -> Outlook:
     return Outlook(Phase.REFUSED, obstacle.reason, obstacle.message)
 
 
-def _taken_back(world: World, revision: ModelRevision, stable: ModelRevision | None, *, fresh: bool) -> Outlook:
+def _taken_back(world: World, revision: ModelRevision, stable: ModelRevision | None) -> Outlook:
     record = revision.record
     reason = record.reason or Reason.ABORTED
     if stable is None:
         return Outlook(Phase.FAILED, reason, f"{record.message} {reason.advice}")
     phase = Phase.DEADLINE_EXCEEDED if reason is Reason.DEADLINE_EXCEEDED else Phase.ROLLED_BACK
-    before = world.deployment.status
-    told_before = any(it.type == "Stalled" and it.reason is Reason.REJECTED_BEFORE for it in before.conditions)
-    if not fresh and (before.phase in _SERVES or (told_before and before.phase in _ENDED)):
+    if _wanted_again(world.deployment.status, revision):
         return Outlook(
             Phase.ROLLED_BACK,
             Reason.REJECTED_BEFORE,
@@ -94,6 +92,19 @@ def _taken_back(world: World, revision: ModelRevision, stable: ModelRevision | N
             f"To try it again, annotate penstock.dev/retry: {revision.metadata.name}@<time>.",
         )
     return Outlook(phase, reason, f"{record.message} {stable.metadata.name} serves everything. {reason.advice}")
+
+
+def _wanted_again(before: ModelDeploymentStatus, revision: ModelRevision) -> bool:
+    """Whether a person learned that it was taken back, asked for something else, and asks for it again. Only the
+    wording depends on it, so it may be forgotten with the status."""
+    release = revision.record.release
+    told = release is not None and any(
+        (row.revision, row.started_at) == (revision.metadata.name, release.started_at)
+        and row.outcome is not Outcome.PROMOTED
+        for row in before.history
+    )
+    said = any(it.type == "Stalled" and it.reason is Reason.REJECTED_BEFORE for it in before.conditions)
+    return told and (before.phase in _SERVES or (said and before.phase is Phase.ROLLED_BACK))
 
 
 def _serving(world: World, book: Book, stable: ModelRevision) -> Outlook:

@@ -47,7 +47,7 @@ def status_of(world: World, decided: Decided, wanted: Wanted | None, outlook: Ou
         candidate=_candidate(candidate),
         evidence=_evidence(world, book),
         history=history_of(book.revisions.values(), before.history),
-        last_action=last_action(book, decided.hearing.unknown, before.last_action),
+        last_action=last_action(book, decided.hearing.homeless, before.last_action),
     )
 
 

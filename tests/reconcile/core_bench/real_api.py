@@ -105,13 +105,14 @@ class RealApi:
     def replace_status(
         self, kind: str, name: str, uid: str, version: str | None, status: Mapping[str, Any]
     ) -> Document:
-        there = self.request("GET", self._path(kind, name))
-        metadata = {"name": name, "namespace": self.namespace, "uid": uid}
-        if version is not None:
-            metadata["resourceVersion"] = version
-        document = {**there, "metadata": metadata, "status": status}
+        """Replace the status and nothing else: a PUT without the whole metadata would take it from its owners."""
+        identity = {"uid": uid} | ({} if version is None else {"resourceVersion": version})
+        patch = [
+            *({"op": "replace", "path": f"/metadata/{field}", "value": value} for field, value in identity.items()),
+            {"op": "add", "path": "/status", "value": status},
+        ]
         options = urlencode({"fieldManager": MANAGER})
-        return self.request("PUT", f"{self._path(kind, name)}/status?{options}", document)
+        return self.request("PATCH", f"{self._path(kind, name)}/status?{options}", patch, JSON_PATCH)
 
     def delete(self, kind: str, name: str, uid: str | None = None) -> None:
         preconditions = {"preconditions": {"uid": uid}} if uid else {}
