@@ -36,8 +36,14 @@ lint: $(STAMP) ## ruff, mypy --strict, import contracts
 	$(BIN)/lint-imports
 
 .PHONY: test
-test: $(STAMP) lint cluster-prepare ## Everything that must hold, from a clean checkout
-	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup --durations 25
+test: $(STAMP) lint ## What must hold on any machine: units, properties, error rates, real Envoy, real model servers
+	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup --durations 15 -m "not controlplane and not node" \
+	  --ignore tests/localcluster
+
+.PHONY: test-cluster
+test-cluster: $(STAMP) cluster-prepare ## What needs a real API server or node: root on Linux, one worker
+	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -m "controlplane or node" tests
+	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest tests/localcluster
 
 .PHONY: bench-judge
 bench-judge: $(STAMP) ## False rollbacks and power of the judge beside other tools' rules (about an hour)

@@ -54,11 +54,9 @@ def until_rollback(case: Case, seed: int) -> Found:
     rng = np.random.default_rng(seed)
     release = Release(case.criteria)
     extra = len(case.criteria.guardrails) - 1
-    requests, before, t = 0, (0, 0), 0
+    requests, healthy, t = 0, [0, 0], 0
     while not release.rolled_back:
         harmful = requests >= case.healthy
-        if not harmful:
-            before = (0, 0)
         for router in range(case.routers):
             total = int(rng.poisson(case.traffic))
             candidate = int(rng.binomial(total, case.weight))
@@ -70,12 +68,13 @@ def until_rollback(case: Case, seed: int) -> Found:
             ):
                 events = (int(rng.binomial(count, probability)), *([0] * extra))
                 row = Row(float(t), f"router-{router}", "1", arm, case.weight, count, events)
+                if not harmful:
+                    healthy[arm is Arm.CANDIDATE] += count
                 for _ in release.take(row):
-                    if not harmful:
-                        before = release.seen
+                    pass
         t += 1
     stable, candidate = release.seen
-    return Found(stable - before[0] + candidate - before[1], candidate - before[1])
+    return Found(stable - healthy[0] + candidate - healthy[1], candidate - healthy[1])
 
 
 def mean(case: Case, releases: int, seed: int = 0) -> Found:
