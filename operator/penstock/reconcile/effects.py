@@ -31,7 +31,10 @@ def ref_of(manifest: Manifest) -> Ref:
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """Create an object that was absent (POST, never apply). That it is there after all ends the pass: look again."""
+    """Create an object that was absent, and touch none that is there after all: that ends the pass, look again.
+
+    Its fields must count as applied by our manager (a POST's do not, and no apply could ever take one away).
+    """
 
     manifest: Manifest
 
@@ -43,9 +46,6 @@ class Apply:
     The manifest carries `metadata.uid` and, where the core decided by what it read, `metadata.resourceVersion`. Another
     version is answered with 409, another uid with 422 (metadata.uid is immutable): both end the pass, look again. `why`
     is the first difference, for the log.
-
-    A POST leaves its fields owned by an Update; as long as they are, no apply can take one away (tried). So before the
-    first apply our entry in `metadata.managedFields` has to become one of operation Apply, by a JSON patch.
     """
 
     manifest: Manifest

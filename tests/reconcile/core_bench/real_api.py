@@ -66,37 +66,17 @@ class RealApi:
         return found
 
     def create(self, manifest: Mapping[str, Any]) -> Document:
-        options = urlencode({"fieldManager": MANAGER, "fieldValidation": "Strict"})
-        return self.request("POST", f"{self._path(manifest['kind'])}?{options}", manifest)
+        """An apply with a version that no object has creates or conflicts, and its fields count as applied."""
+        metadata = {**manifest["metadata"], "resourceVersion": "1"}
+        try:
+            return self.apply({**manifest, "metadata": metadata})
+        except ConflictError as conflict:
+            raise AlreadyExistsError(str(conflict)) from conflict
 
     def apply(self, manifest: Mapping[str, Any]) -> Document:
-        """Server-side apply. What we created counts as applied, else no apply could ever take a field of it away."""
-        path = self._path(manifest["kind"], manifest["metadata"]["name"])
-        live = self.get(manifest["kind"], manifest["metadata"]["name"])
-        if live is not None and live["metadata"]["uid"] == manifest["metadata"].get("uid", live["metadata"]["uid"]):
-            manifest = self._adopted(path, live, manifest)
         options = urlencode({"fieldManager": MANAGER, "force": "true", "fieldValidation": "Strict"})
+        path = self._path(manifest["kind"], manifest["metadata"]["name"])
         return self.request("PATCH", f"{path}?{options}", manifest, APPLY)
-
-    def _adopted(self, path: str, live: Document, manifest: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The manifest, for the version in which our managedFields are those of an apply."""
-        fields = live["metadata"]["managedFields"]
-        ours = [it for it in fields if it["manager"] == MANAGER and "subresource" not in it]
-        if not ours or any(it["operation"] == "Apply" for it in ours):
-            return manifest
-        applied = [it | ({"operation": "Apply"} if it in ours else {}) for it in fields]
-        version = live["metadata"]["resourceVersion"]
-        patch = [
-            {"op": "test", "path": "/metadata/resourceVersion", "value": version},
-            {"op": "replace", "path": "/metadata/managedFields", "value": applied},
-        ]
-        after = self.request("PATCH", f"{path}?{urlencode({'fieldManager': MANAGER})}", patch, JSON_PATCH)
-        if manifest["metadata"].get("resourceVersion") != version:
-            return manifest
-        return {
-            **manifest,
-            "metadata": {**manifest["metadata"], "resourceVersion": after["metadata"]["resourceVersion"]},
-        }
 
     def edit(self, kind: str, name: str, changes: Mapping[str, Any]) -> Document:
         path = self._path(kind, name)
