@@ -11,6 +11,7 @@ from kubernetes.aio import client as kubernetes_client
 from penstock.cluster.client import Api
 from penstock.cluster.errors import Conflict, Refused, Retry, Wait
 from penstock.cluster.kinds import POD, SERVICE
+from penstock.reconcile.effects import ref_of
 from penstock.router.http import Request, Response, serve
 
 STATUS = {"apiVersion": "v1", "kind": "Status"}
@@ -75,9 +76,11 @@ def test_an_object_that_is_not_there_is_none_and_a_write_to_it_a_conflict() -> N
     async def run() -> None:
         async with talking_to(always(404, STATUS)) as (api, answers):
             assert await api.get(SERVICE, "risk", "fraud") is None
-            for write in (api.apply, api.replace_status, api.post):
+            for write in (api.apply, api.post):
                 with pytest.raises(Conflict):
                     await write(SERVICE, manifest)
+            with pytest.raises(Conflict):
+                await api.replace_status(SERVICE, ref_of(manifest), "u", "7", {})
             with pytest.raises(Conflict):
                 await api.delete(SERVICE, "risk", "fraud", "u")
             assert set(answers.counts) == {

@@ -28,6 +28,7 @@ QUOTA = {
         (404, {"reason": "NotFound", "message": "gone"}, Conflict),
         (409, {"reason": "AlreadyExists", "message": "there"}, Conflict),
         (409, {"reason": "Conflict", "message": "the object has been modified"}, Conflict),
+        (422, {"reason": "Invalid", "details": {"causes": [{"field": "metadata.uid"}]}}, Conflict),
         (410, {"reason": "Expired", "message": "The provided continue parameter is too old"}, Conflict),
         (429, {"reason": "TooManyRequests"}, Wait),
         (401, {"reason": "Unauthorized", "message": "Unauthorized"}, Retry),

@@ -31,7 +31,9 @@ async def carry_out(api: Api, effect: Write, reporter: str, now: datetime) -> No
                 # It is gone, or another of its name is there: as good as deleted.
                 return
         case Status():
-            await api.replace_status(kind_of(effect.ref.api_version, effect.ref.kind), _status(effect))
+            kind = kind_of(effect.ref.api_version, effect.ref.kind)
+            status = effect.status.model_dump(mode="json", by_alias=True, exclude_none=True)
+            await api.replace_status(kind, effect.ref, effect.uid, effect.resource_version, status)
         case Event():
             try:
                 await api.post(EVENT, event_manifest(effect, reporter, now))
@@ -65,21 +67,6 @@ def summary(effect: Write) -> str:
 
 def _named(ref: Ref) -> str:
     return f"{ref.kind} {ref.namespace}/{ref.name}"
-
-
-def _status(effect: Status) -> Manifest:
-    ref = effect.ref
-    return {
-        "apiVersion": ref.api_version,
-        "kind": ref.kind,
-        "metadata": {
-            "namespace": ref.namespace,
-            "name": ref.name,
-            "uid": effect.uid,
-            "resourceVersion": effect.resource_version,
-        },
-        "status": effect.status.model_dump(mode="json", by_alias=True, exclude_none=True),
-    }
 
 
 def event_manifest(event: Event, reporter: str, now: datetime) -> Manifest:

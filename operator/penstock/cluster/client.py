@@ -12,11 +12,14 @@ from kubernetes.aio import config as kubernetes_config
 from penstock.api.names import FIELD_MANAGER
 from penstock.cluster.errors import ClusterError, Conflict, Retry, classify
 from penstock.cluster.kinds import Kind
+from penstock.reconcile.effects import Ref
 from penstock.world import Manifest
 
 _TIMEOUT = aiohttp.ClientTimeout(total=20.0, sock_connect=5.0)
 _APPLY = "application/apply-patch+yaml"
 _JSON = "application/json"
+_JSON_PATCH = "application/json-patch+json"
+_Body = Manifest | list[dict[str, Any]] | None
 _PAGE = 500
 _NO_OBJECT_HAS = "1"
 """A resourceVersion that no object can have: the store's first write has a higher one."""
@@ -97,13 +100,19 @@ class Api:
         query = [("fieldManager", FIELD_MANAGER), ("force", "true")]
         return await self._call("PATCH", kind, path, query=query, body=manifest, content=_APPLY, verb=verb)
 
-    async def replace_status(self, kind: Kind, manifest: Manifest) -> Manifest:
-        """Replace an object's status; `metadata` names its uid and resourceVersion. Raises Conflict when it changed."""
-        metadata = manifest["metadata"]
-        path = kind.path(metadata["namespace"], metadata["name"], "status")
-        return await self._call(
-            "PUT", kind, path, query=[("fieldManager", FIELD_MANAGER)], body=manifest, verb="STATUS"
-        )
+    async def replace_status(self, kind: Kind, ref: Ref, uid: str, resource_version: str, status: Manifest) -> None:
+        """Replace an object's status, and nothing else of it. Raises Conflict when it is not as it was read.
+
+        A PUT without the whole metadata would take labels and annotations from the managers that own them.
+        """
+        patch: list[dict[str, Any]] = [
+            {"op": "replace", "path": "/metadata/uid", "value": uid},
+            {"op": "replace", "path": "/metadata/resourceVersion", "value": resource_version},
+            {"op": "add", "path": "/status", "value": status},
+        ]
+        path = kind.path(ref.namespace, ref.name, "status")
+        query = [("fieldManager", FIELD_MANAGER)]
+        await self._call("PATCH", kind, path, query=query, body=patch, content=_JSON_PATCH, verb="STATUS")
 
     async def post(self, kind: Kind, manifest: Manifest) -> Manifest:
         """Create an object that is never written again. Raises Conflict when it is there."""
@@ -123,7 +132,7 @@ class Api:
         path: str,
         *,
         query: Sequence[tuple[str, str]] = (),
-        body: Manifest | None = None,
+        body: _Body = None,
         content: str = _JSON,
         verb: str = "",
     ) -> dict[str, Any]:
@@ -143,7 +152,7 @@ class Api:
         return answer
 
     async def _exchange(
-        self, method: str, path: str, query: Sequence[tuple[str, str]], body: Manifest | None, content: str
+        self, method: str, path: str, query: Sequence[tuple[str, str]], body: _Body, content: str
     ) -> tuple[int, Mapping[str, str], bytes]:
         _, url, sent, _, _ = await self._client.param_serialize(
             method,

@@ -42,6 +42,7 @@ class Refused(ClusterError):
         self.reason = reason
 
 
+_IDENTITY = "metadata.uid"
 _LONGEST_WAIT = 120.0
 _DEFAULT_WAIT = 1.0
 _IN_ORDER_TO = re.compile(r'User "[^"]*" ')
@@ -60,8 +61,9 @@ def classify(request: str, status: int, body: Mapping[str, Any], retry_after: st
     told = f"{request}: {says}"
     details = body.get("details") or {}
     causes = {cause.get("reason") for cause in details.get("causes") or ()}
-    if status in (404, 409, 410):
-        # A create into a namespace that is gone, an apply to an object that is gone: the next look finds out.
+    fields = {cause.get("field") for cause in details.get("causes") or ()}
+    if status in (404, 409, 410) or (status == 422 and _IDENTITY in fields):
+        # A write to what is gone, or to another object of that name: the next look finds out.
         return Refused(told, Reason.NAMESPACE_TERMINATING) if "NamespaceTerminating" in causes else Conflict(told)
     if status == 429 or (status == 503 and retry_after is not None):
         return Wait(told, _seconds(retry_after or details.get("retryAfterSeconds")))
