@@ -38,16 +38,20 @@ lint: $(STAMP) ## ruff, mypy --strict, import contracts
 .PHONY: test
 test: $(STAMP) lint ## What must hold on any machine: units, properties, error rates, real Envoy, real model servers
 	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup --durations 15 -m "not controlplane and not node" \
-	  --ignore tests/localcluster
+	  --ignore tests/localcluster --ignore tests/router/test_router_kubernetes.py
 
 .PHONY: test-cluster
 test-cluster: $(STAMP) cluster-prepare ## What needs a real API server or node: root on Linux, one worker
 	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -m "controlplane or node" tests
-	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest tests/localcluster
+	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest tests/localcluster tests/router/test_router_kubernetes.py
 
 .PHONY: bench-judge
 bench-judge: $(STAMP) ## False rollbacks and power of the judge beside other tools' rules (about an hour)
 	$(BIN)/python -m benchmarks.judge
+
+.PHONY: mutation
+mutation: $(STAMP) ## Would the tests notice a slightly wrong judge? Prints the mutants that survive
+	$(BIN)/python -m benchmarks.judge.mutation
 
 .PHONY: bench
 bench: bench-judge ## All benchmarks
