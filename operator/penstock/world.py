@@ -261,6 +261,8 @@ class World:
     namespace_terminating: bool = False
     written_at: datetime | None = None
     """When the operator last wrote the status, as managedFields tell; None when never."""
+    recorded_at: Mapping[str, datetime] = field(default_factory=dict)
+    """When the operator last wrote each ModelRevision, by name, as managedFields tell."""
     obstacle: Obstacle | None = None
     """Set only on the pass that follows a refusal: that pass tells it, the next tries again."""
 

@@ -342,3 +342,27 @@ def test_writing_a_status_takes_nothing_from_who_owns_the_rest(prepared: ApiServ
     assert "labels" not in after["metadata"]
     assert after["status"] == {"epoch": 1}
     real.delete("ModelDeployment", "owned")
+
+
+def test_managed_fields_tell_when_a_record_was_last_written(prepared: ApiServer) -> None:
+    """The core keeps the judge's memory no more often than once a minute, by these times."""
+    real = RealApi(prepared.kubeconfig, MODEL_NAMESPACE)
+    document = model_revision({"a": "1"}, {})
+    document["metadata"]["name"] = "written"
+    first = _times(real.create(document))
+    assert len(first) == 1
+    deadline = time.monotonic() + 10
+    times, number = first, 0
+    while times == first:
+        assert time.monotonic() < deadline
+        number += 1
+        document["record"]["message"] = str(number)
+        times = _times(real.apply(document))
+    assert max(times) > max(first)
+    assert _times(real.apply(document)) == times
+    real.delete("ModelRevision", "written")
+
+
+def _times(document: Document) -> list[str]:
+    fields = document["metadata"]["managedFields"]
+    return [entry["time"] for entry in fields if entry["manager"] == "penstock" and "subresource" not in entry]

@@ -325,3 +325,13 @@ def test_events_are_told_once_per_transition() -> None:
     assert reasons.count("Promoted") == 1
     assert len(reasons) == len(set(scene.api.events))
     assert len(reasons) <= 8
+
+
+def test_a_release_that_is_judged_on_and_on_writes_no_more_than_twice_a_minute() -> None:
+    """The judge's memory changes with every second, also when no request comes."""
+    scene = in_release(rollout={"steps": [{"weight": 5}, {"pause": {"duration": "1h"}}, {"weight": 50}]})
+    scene.cluster.counter.rate = 0
+    scene.run(seconds(60))
+    before = scene.api.writes
+    scene.run(timedelta(minutes=5), tick=seconds(2))
+    assert 5 <= scene.api.writes - before <= 11

@@ -226,13 +226,17 @@ def _memorised(book: Book, world: World) -> Book:
     for revision in (book.candidate, book.stable, *map(book.find, book.changed)):
         if revision is None:
             continue
+        name = revision.metadata.name
         evidence = evidence_of(world, revision)
-        if evidence is None or not (revision.metadata.name in book.changed or refresh_due(world)):
-            continue
-        book = book.record(revision, records.remembered(revision.record, evidence))
+        if evidence is not None and (name in book.changed or _is_due(world.recorded_at.get(name), world.now)):
+            book = book.record(revision, records.remembered(revision.record, evidence))
     return book
 
 
 def refresh_due(world: World) -> bool:
-    """Whether what only tells how far things are may be written again."""
-    return world.written_at is None or world.now - world.written_at >= REFRESH
+    """Whether a status that only tells how far things are may be written again."""
+    return _is_due(world.written_at, world.now)
+
+
+def _is_due(last: datetime | None, now: datetime) -> bool:
+    return last is None or now - last >= REFRESH

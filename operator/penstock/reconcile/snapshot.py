@@ -55,6 +55,7 @@ def world_of(
         troubled_nodes=around.troubled_nodes,
         namespace_terminating=around.namespace_terminating,
         written_at=status_written_at(deployment),
+        recorded_at={live.name: at for live in ours if (at := _written_at(live.manifest, None)) is not None},
         obstacle=around.obstacle,
     )
 
@@ -66,9 +67,13 @@ def _distinct(documents: Iterable[Manifest]) -> list[Live]:
 
 def status_written_at(document: Manifest) -> datetime | None:
     """When the operator last wrote the status of an object, as its managedFields tell."""
+    return _written_at(document, "status")
+
+
+def _written_at(document: Manifest, subresource: str | None) -> datetime | None:
     times = [
         datetime.fromisoformat(entry["time"])
         for entry in document["metadata"].get("managedFields") or ()
-        if entry.get("manager") == FIELD_MANAGER and entry.get("subresource") == "status" and entry.get("time")
+        if entry.get("manager") == FIELD_MANAGER and entry.get("subresource") == subresource and entry.get("time")
     ]
     return max(times, default=None)

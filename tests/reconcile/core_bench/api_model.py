@@ -75,6 +75,7 @@ class ApiModel:
         if key[0] in GENERATIONS:
             document["metadata"]["generation"] = 1
         self.applied[key] = copy.deepcopy(dict(manifest))
+        self._sign(document, None)
         self._store(key, document)
         return document
 
@@ -98,6 +99,7 @@ class ApiModel:
         if document != there:
             if key[0] in GENERATIONS and without_bookkeeping(document) != without_bookkeeping(there):
                 document["metadata"]["generation"] += 1
+            self._sign(document, None)
             self._store(key, document)
         return document
 
@@ -125,9 +127,7 @@ class ApiModel:
         document = copy.deepcopy(there)
         document["status"] = copy.deepcopy(dict(status))
         if document != there:
-            document["metadata"]["managedFields"] = [
-                {"manager": MANAGER, "subresource": "status", "time": self.now.strftime("%Y-%m-%dT%H:%M:%SZ")}
-            ]
+            self._sign(document, "status")
             self._store((kind, name), document)
         return document
 
@@ -162,6 +162,12 @@ class ApiModel:
             raise AlreadyExistsError(name)
         self.events[name] = dict(event)
         self.writes += 1
+
+    def _sign(self, document: Document, subresource: str | None) -> None:
+        """Note when we wrote it."""
+        known = [it for it in document["metadata"].get("managedFields", ()) if it.get("subresource") != subresource]
+        entry = {"manager": MANAGER, "time": self.now.strftime("%Y-%m-%dT%H:%M:%SZ")}
+        document["metadata"]["managedFields"] = [*known, entry | ({"subresource": subresource} if subresource else {})]
 
     def _store(self, key: Key, document: Document) -> None:
         self.versions += 1

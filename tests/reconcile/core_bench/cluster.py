@@ -118,7 +118,7 @@ class Counter:
         assert release is not None
         identity = (revision.metadata.name, release.started_at)
         if self.release != identity:
-            stored = [int(number) for number in (release.judge or "0/0/0").split("/")]
+            stored = [int(number) for number in (release.judge or "0/0/0").split("/")[:3]]
             self.release, self.decided = identity, None
             self.total, self.epoch, self.requests = stored
         if self.epoch != release.epoch:
@@ -145,7 +145,7 @@ class Counter:
             as_of=now,
             epoch=self.epoch,
             requests=self.requests,
-            memory=f"{self.total}/{self.epoch}/{self.requests}",
+            memory=f"{self.total}/{self.epoch}/{self.requests}/{now.timestamp():.0f}",
         )
 
 
