@@ -17,12 +17,13 @@ pytest_plugins = ["operator_bench.fixtures"]
 pytestmark = [pytest.mark.controlplane, pytest.mark.xdist_group("controlplane")]
 
 QUIET_SECONDS = float(os.environ.get("PENSTOCK_QUIET_SECONDS", "20"))
+NAMESPACE = "twenty"
 NAMES = [f"model-{index:02}" for index in range(20)]
 
 
 @pytest.fixture(scope="module")
 def twenty(bench):
-    namespace = bench.admin.namespace("twenty")
+    namespace = bench.admin.namespace(NAMESPACE)
     for name in NAMES:
         bench.admin.apply(models.deployment(namespace, name))
     for name in NAMES:
@@ -32,25 +33,25 @@ def twenty(bench):
 
 
 def last_writes(bench) -> list[str]:
-    return [audit.told(event) for event in bench.trail.writes()[-5:]]
+    return [audit.told(event) for event in bench.trail.writes(NAMESPACE)[-5:]]
 
 
 def rests(bench, seconds: float) -> bool:
     """Whether it has written nothing for so long."""
-    before = len(bench.trail.writes())
+    before = len(bench.trail.writes(NAMESPACE))
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        if len(bench.trail.writes()) != before:
+        if len(bench.trail.writes(NAMESPACE)) != before:
             return False
         time.sleep(0.2)
     return True
 
 
 def test_after_twenty_deployments_have_converged_nobody_writes(bench, twenty):
-    before = len(bench.trail.writes())
+    before = len(bench.trail.writes(NAMESPACE))
     end = time.monotonic() + QUIET_SECONDS
     while time.monotonic() < end:
-        written = bench.trail.writes()[before:]
+        written = bench.trail.writes(NAMESPACE)[before:]
         assert written == [], [audit.told(event) for event in written]
         time.sleep(1.0)
 

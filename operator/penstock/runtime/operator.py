@@ -33,6 +33,9 @@ from penstock.world import Manifest
 _SPREAD = 0.2
 """Part of the time between two visits over which the visits are spread."""
 
+_LAST_PASS = 5.0
+"""Seconds that a pass under way is given when the operator stops."""
+
 log = logging.getLogger("penstock.operator")
 
 _BY_KIND = {watch.kind.kind: watch for watch in WATCHES}
@@ -78,7 +81,7 @@ class Operator:
         return operator
 
     async def stop(self) -> None:
-        """End everything; what is under way is given up, as a crash would."""
+        """End everything; a pass under way may come to its end, but not for long: a crash would not let it either."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -151,6 +154,7 @@ class Operator:
                 await asyncio.wait({task})
             finally:
                 if not task.done():
+                    await asyncio.wait({task}, timeout=_LAST_PASS)
                     task.cancel()
             self._metrics.passed(key, self._outcome(key, task), clock.monotonic() - started)
             self._queue.done(key)
