@@ -89,6 +89,15 @@ def test_several_that_cannot_act_are_told_once_each_and_do_not_take_turns(asked:
     assert "answered" not in str(scene.api.get("ModelRevision", V1)["metadata"])
 
 
+def test_answers_have_a_place_also_when_nothing_serves_and_nothing_is_released() -> None:
+    scene = new_scene().annotate(abort=V1)
+    scene.operator.settle()
+    scene.run(seconds(5)).annotate(retry="fraud-0000000000@2026-11-25T00:00:00Z", promote="fraud-0000000000")
+    scene.run(seconds(5))
+    assert scene.status["phase"] == "Failed"
+    assert scene.status["lastAction"]["result"] == "Ignored"
+
+
 def test_before_there_is_any_revision_an_action_is_told_once_too() -> None:
     scene = new_scene(paused=True).annotate(promote="fraud-0000000000", abort="fraud-1111111111")
     scene.operator.settle()

@@ -77,10 +77,10 @@ def hear(
 def _home(book: Book, actions: Iterable[Action], verb: Verb) -> str:
     """The revision that an answer is noted on: the one that is named, if it is there, else one that stays."""
     named = next((action.revision for action in actions if action.verb is verb), "")
-    stays = book.stable or book.candidate
     if book.find(named) is not None:
         return named
-    return "" if stays is None else stays.metadata.name
+    stays = book.stable or book.candidate
+    return max(book.revisions, default="") if stays is None else stays.metadata.name
 
 
 def note(book: Book, request: Request, result: ActionResult, message: str, now: datetime) -> Book:
