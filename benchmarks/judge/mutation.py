@@ -115,10 +115,10 @@ class Mutation:
             seconds, functions = [], []
             for item in items:
                 names: set[str] = set()
-                sys.setprofile(_noting(names))
+                sys.settrace(_noting(names))
                 began = time.process_time()
                 passed = passes(item)
-                sys.setprofile(None)
+                sys.settrace(None)
                 if not passed:
                     print(f"FAILED {item.nodeid}", file=sys.stderr)
                     return 1

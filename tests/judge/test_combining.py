@@ -30,6 +30,8 @@ def filled(split: float, by_ratio: float, by_points: float, by_signs: float) -> 
         (Unit.REQUESTS, 1.5, 0.01, (7, 5, 9, 2), 5),
         (Unit.REQUESTS, 1.5, 0.01, (9, 7, 5, 2), 5),
         (Unit.REQUESTS, 1.0, 0.01, (9, 5, 7, 2), 7),
+        (Unit.REQUESTS, 1.1, 0.01, (9, 5, 7, 2), 5),
+        (Unit.REQUESTS, 1.5, 0.01, (0.9, 0.5, 0.7, 0.2), 0.5),
         (Unit.REQUESTS, 1.5, 0.0, (9, 7, 5, 2), 7),
         (Unit.REQUESTS, 1.0, 0.0, (9, 7, 5, 2), 9),
         (Unit.STRATA, 1.5, 0.01, (9, 7, 5, 2), 2),
@@ -110,7 +112,7 @@ CELLS = (Cell(0.25, 60, 20, 3, 2), Cell(0.25, 55, 25, 1, 4))
 
 
 @pytest.mark.parametrize("factor", [1.0, 1.4])
-@pytest.mark.parametrize(("ratio_limit", "points"), [(1.5, 0.01), (1.0, 0.02), (1.5, 0.0)])
+@pytest.mark.parametrize(("ratio_limit", "points"), [(1.5, 0.01), (1.0, 0.02), (1.5, 0.0), (1.1, 0.01)])
 def test_a_stratum_moves_every_part_by_the_bets_made_before_it(
     ratio_limit: float, points: float, factor: float
 ) -> None:
@@ -277,6 +279,8 @@ def test_what_users_bet() -> None:
     ]
     assert users.log_factors(0.2, 3, 2, 1.5) == pytest.approx(expected)
     assert users.log_factors(0.2, 0, 2, 1.5) != [0.0] * 5
+    assert users.log_factors(0.2, 1, 0, 1.5) != [0.0] * 5
+    assert users.log_factors(0.9, 1, 0, 1.5) != [0.0] * 5
 
 
 def beta_mixture(seen: int, harmed: int) -> float:
@@ -334,6 +338,12 @@ def test_shares_that_lie_at_the_ends_are_weighed_too() -> None:
     )
     assert users.log_evidence_beyond(0.1, (10, 3), (0, 0)) == pytest.approx(
         beta_mixture(10, 3) - 3 * math.log(0.3) - 7 * math.log(0.7)
+    )
+    expected = beta_mixture(10, 0) + beta_mixture(10, 3) - 3 * math.log(0.3) - 7 * math.log(0.7)
+    assert users.log_evidence_beyond(0.1, (10, 3), (10, 0)) == pytest.approx(expected)
+    assert users.log_evidence_within(0.1, (10, 0), (10, 3)) == pytest.approx(expected)
+    assert users.log_evidence_beyond(0.1, (0, 0), (10, 3)) == pytest.approx(
+        beta_mixture(10, 3) - 3 * math.log(0.3) - 7 * math.log(0.7), abs=1e-9
     )
     assert users.log_evidence_within(0.1, (0, 0), (10, 3)) == pytest.approx(
         beta_mixture(10, 3) - 3 * math.log(0.3) - 7 * math.log(0.7)
@@ -418,6 +428,7 @@ def test_the_budget_worked_out() -> None:
         ([0, 1, 2, 3, 4], 3_600.0, True, 3_600.0),
         ([0, 1, 2, 3, 4, 5], 3_599.0, False, 3_601.0),
         ([4, 3, 2, 1, 0], 100.0, False, 3_600.0),
+        ([0, 1, 2, 3, 3_600], 3_600.0, True, 3_600.0),
         ([0, 1, 2, 3, 100], 100.0, False, 3_600.0),
         ([0, 1, 2, 3, 101], 100.0, True, 100.0),
     ],

@@ -11,7 +11,7 @@ from penstock.judge.doubt import Doubt
 from penstock.judge.guardrail import Cell
 from penstock.judge.release import Release
 from penstock.judge.rows import Fault
-from penstock.judge.strata import Open, Strata, Stratum, Tally
+from penstock.judge.strata import Open, Strata, Stratum, Tally, enough
 from penstock.judge.verdict import Decision, Reason, per_metric_threshold, tolerated_points
 from penstock.judge.watermark import Second, Side
 
@@ -20,6 +20,7 @@ TWO = Criteria((Guardrail("failed", "failed"), Guardrail("refused", "refused")),
 STICKY = Criteria((Guardrail("failed", "failed", Tolerance(), Unit.USERS),), deadline=10_000.0)
 LINE = math.log(100)
 NOW = 10_100
+AUTO = Criteria((Guardrail("a", "failed", Tolerance(1.5, None)), Guardrail("b")))
 
 
 def release(criteria: Criteria = TWO) -> Release:
@@ -99,7 +100,7 @@ EDGES: list[tuple[Callable[[Release], None], Reason]] = [
     (lambda made: harmed(made, math.log(10) - 1e-3, math.log(10) - 1e-3), Reason.COLLECTING),
     (lambda made: harmed(made, math.log(1e-9), math.log(19.9)), Reason.COLLECTING),
     (lambda made: harmed(made, math.log(1e-9), math.log(20.1)), Reason.SIGNS_OF_HARM),
-    (lambda made: healthy(made, LINE + 1e-9, LINE + 1e-9), Reason.HARM_EXCLUDED),
+    (lambda made: healthy(made, TWO.promotion_threshold, TWO.promotion_threshold), Reason.HARM_EXCLUDED),
     (lambda made: healthy(made, LINE + 50, LINE - 1e-6), Reason.COLLECTING),
 ]
 
@@ -109,6 +110,16 @@ def test_each_line_lies_where_it_is_said_to(change: Callable[[Release], None], r
     made = release()
     change(made)
     assert made.decide(NOW)[1] is reason
+
+
+def test_reaching_a_line_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = release()
+    harmed(made, 3.0, 2.0)
+    monkeypatch.setattr(forecast, "SIGN", made.log_harm())
+    assert made.decide(NOW)[1] is Reason.SIGNS_OF_HARM
+    monkeypatch.setattr(Release, "log_harm", lambda made: made.criteria.rollback_threshold)
+    made._weigh(stratum(NOW, candidate_events=0))
+    assert made.rolled_back
 
 
 def test_what_is_collected_is_named_by_the_guardrail_that_has_least() -> None:
@@ -161,6 +172,7 @@ def test_few_users_are_named_once_there_was_traffic_enough(
         (STICKY, 0, 0, Reason.NO_USER_COUNTS),
         (STICKY, 1, 0, Reason.MISSING_COUNT),
         (STICKY, 0, 1, Reason.MISSING_COUNT),
+        (STICKY, 3, 3, Reason.MISSING_COUNT),
         (Criteria((Guardrail("failed"),)), 0, 0, Reason.MISSING_COUNT),
     ],
 )
@@ -188,12 +200,20 @@ def test_points_auto_stands_for_what_was_measured_and_before_for_the_loosest() -
     criteria = Criteria((Guardrail("a", "failed", Tolerance(1.0, None), Unit.USERS),))
     made = release(criteria)
     evidence = made.evidence[0]
-    evidence.stable, evidence.candidate, evidence.split_harm = (5_000, 50), (5_000, 120), [1e9] * 5
+    evidence.stable, evidence.split_harm = (5_000, 50), [1e9] * 5
     for points, used in ((None, 0.01), (0.001, 0.001)):
         made.points = points
+        evidence.candidate = (5_000, 120)
         assert made.log_harm() == evidence.log_harm(criteria.guardrails[0], used)
+        assert made.log_harm() != evidence.log_harm(criteria.guardrails[0], 0.005)
+        evidence.candidate = (5_000, 52)
         assert made._log_healths() == [evidence.log_health(criteria.guardrails[0], used)]
-    assert made.log_harm() != evidence.log_harm(criteria.guardrails[0], 0.01)
+        assert made._log_healths() != [evidence.log_health(criteria.guardrails[0], 0.005)]
+    unmeasured, twin = release(AUTO), release(AUTO)
+    unmeasured._weigh(one := stratum(10_005, candidate_events=1))
+    _, weight = twin.spending.advance(5.0, 100, AUTO.deadline)
+    guardrail.observe(twin.evidence[0], AUTO.guardrails[0], 0.01, 1.0, one.cells[0], weight)
+    assert unmeasured.evidence[0] == twin.evidence[0]
 
 
 @pytest.mark.parametrize("guardrails", [1, 2, 5])
@@ -247,6 +267,14 @@ def test_a_stratum_is_weighed_by_time_since_the_candidate_began_and_by_requests(
         for evidence, rail in zip(expected.evidence, TWO.guardrails, strict=True):
             guardrail.observe(evidence, rail, 0.01, 1.0, one.cells[0], weight)
     assert made.evidence == expected.evidence
+
+
+@pytest.mark.parametrize("weight", [0.01, 0.9])
+def test_any_share_that_is_a_share_is_weighed(weight: float) -> None:
+    made = release()
+    made._weigh(stratum(20_000, weight=weight))
+    assert made.spending.requests == 100
+    assert made.evidence[0].split_harm != [0.0] * 5
 
 
 def test_a_release_that_began_in_its_first_second_is_weighed_from_there() -> None:
@@ -308,6 +336,14 @@ def test_every_part_of_the_evidence_is_kept_down_alike() -> None:
     assert made.evidence[1].ratio_harm == pytest.approx([math.exp(8 - shrink)] * 5)
     assert made.evidence[1].points_harm == pytest.approx([math.exp(8 - shrink)] * 5)
     assert made.evidence[1].signs_harm == pytest.approx([math.exp(9 - shrink)] * 4)
+
+
+@pytest.mark.parametrize("over", [1e-3, 0.5, 3.0, 700.0])
+def test_however_little_lies_above_the_line_is_taken_off(over: float) -> None:
+    made = release()
+    harmed(made, *[min(LINE - 0.01 + over, 570.0)] * 2)
+    made._cap(stratum(outages=["x"]))
+    assert made.log_harm() == pytest.approx(LINE - 0.01, abs=1e-9)
 
 
 def test_what_lies_below_the_line_is_not_touched_by_the_cap() -> None:
@@ -395,9 +431,9 @@ def test_harmless_faults_are_named_and_no_doubt() -> None:
 
 def test_a_fault_is_counted_when_its_second_closes_and_seen_from_that_second_on() -> None:
     doubt = Doubt(rows=100)
-    doubt.refuse_later(Fault.NEGATIVE, 7)
-    doubt.refuse_later(Fault.NEGATIVE, 7)
-    doubt.refuse_later(Fault.LATE, 9)
+    doubt.refuse_later(Fault.NEGATIVE, 7, {"failed": -1})
+    doubt.refuse_later(Fault.NEGATIVE, 7, {"failed": -2})
+    doubt.refuse_later(Fault.LATE, 9, {"failed": -1})
     assert doubt.faults == {}
     assert (doubt.withholds(6.9, 6), doubt.withholds(7.0, 6)) == (False, True)
     assert (doubt.named(6.9), doubt.named(7.0)) == ((), (("Negative", 2),))
@@ -407,15 +443,29 @@ def test_a_fault_is_counted_when_its_second_closes_and_seen_from_that_second_on(
     doubt.settle(7)
     assert (doubt.faults, doubt.newest, doubt.rows) == ({"Negative": 2}, 7, 102)
     assert doubt.named(9.0) == (("Late", 1), ("Negative", 2))
-    doubt.refuse_later(Fault.NEGATIVE, 9)
+    doubt.refuse_later(Fault.NEGATIVE, 9, {})
     assert doubt.named(9.0) == (("Late", 1), ("Negative", 3))
+
+
+def test_a_refused_row_delivered_twice_is_one() -> None:
+    doubt = Doubt()
+    for fields in ({"a": 1, "b": "\ud800"}, {"b": "\ud800", "a": 1}, {"a": float("nan")}, {"a": float("nan")}):
+        doubt.refuse_later(Fault.NEGATIVE, 7, fields)
+    doubt.settle(7)
+    assert (doubt.faults, doubt.rows) == ({"Negative": 2}, 2)
 
 
 def test_the_oldest_are_counted_at_once_when_too_many_await_their_second() -> None:
     doubt = Doubt()
     for second in range(257):
-        doubt.refuse_later(Fault.LATE, second)
+        doubt.refuse_later(Fault.LATE, second, {})
     assert (doubt.faults, len(doubt.awaiting)) == ({"Late": 1}, 256)
+
+
+@pytest.mark.parametrize("rows", [0, 1])
+def test_before_anything_is_doubtful_there_is_no_doubt(rows: int) -> None:
+    assert Doubt() == Doubt({}, {}, -1, 0)
+    assert not Doubt(rows=rows).withholds(0.0, 0)
 
 
 def second(t: int = 0, router: str = "a", version: str = "1", weight: float | None = 0.5, **more: Any) -> Second:
@@ -481,6 +531,7 @@ def test_without_a_weight_the_share_seen_before_stands_in() -> None:
     closed, _ = strata.add(second(2, weight=None))
     assert closed is not None
     assert (closed.weight, closed.requests) == (0.1, 27)
+    assert (closed.stable_pods, closed.candidate_pods) == (0, 0)
     assert strata.shares["a"] == (18, 125)
 
 
@@ -518,6 +569,16 @@ def test_the_router_longest_not_heard_is_displaced() -> None:
     assert len(strata.open) == 64
     assert ("r0" in strata.open, "r1" in strata.open, "r2" in strata.open) == (True, False, True)
     assert strata.shares == {"r0": (1, 2)}
+
+
+def test_pods_that_are_not_told_are_none() -> None:
+    told = Stratum(1, "a", "1", 0.5, 10, (), (), frozenset())
+    assert (told.stable_pods, told.candidate_pods) == (0, 0)
+
+
+@pytest.mark.parametrize(("weight", "requests"), [(0.15, 2 / 0.15), (0.19, 2 / 0.19), (0.21, 10.0), (1e-4, 20_000.0)])
+def test_a_stratum_holds_two_of_the_candidates_requests_or_ten_in_all(weight: float, requests: float) -> None:
+    assert enough(weight) == pytest.approx(requests)
 
 
 def test_the_guardrail_that_a_rollback_is_laid_to_is_the_worst() -> None:

@@ -1,10 +1,11 @@
 """What was wrong with the evidence: named, counted, and a reason to promote nothing for a while.
 
-A fault of a known second is counted when that second closes, not when its row comes in: so the same rows in any order
-give the same verdicts.
+A fault of a known second is counted when that second closes, not when its row comes in, and once however often the row is
+delivered until then: so the same rows in any order give the same verdicts.
 """
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from penstock.judge.rows import HARMLESS, Fault
@@ -21,10 +22,10 @@ MOST_AWAITING = 256
 
 @dataclass(slots=True)
 class Doubt:
-    """Faults counted so far, those whose second is still open, the newest doubtful second, and rows of closed seconds."""
+    """Faults counted so far, (second, fault, row's digest) of open seconds, the newest doubtful second, all rows counted."""
 
     faults: dict[str, int] = field(default_factory=dict)
-    awaiting: dict[tuple[int, str], int] = field(default_factory=dict)
+    awaiting: dict[tuple[int, str, str], None] = field(default_factory=dict)
     newest: int = -1
     rows: int = 0
 
@@ -33,10 +34,10 @@ class Doubt:
         self.rows += 1
         self.note(fault, second)
 
-    def refuse_later(self, fault: Fault, second: int) -> None:
-        """As `refuse`, once `second` has closed."""
-        key = second, str(fault)
-        self.awaiting[key] = self.awaiting.get(key, 0) + 1
+    def refuse_later(self, fault: Fault, second: int, fields: Mapping[str, object]) -> None:
+        """As `refuse`, once `second` has closed, for the row of these fields."""
+        digest = hashlib.blake2b(repr(sorted(fields.items())).encode("utf-8", "replace"), digest_size=6).hexdigest()
+        self.awaiting[second, str(fault), digest] = None
         if len(self.awaiting) > MOST_AWAITING:
             self.settle(min(self.awaiting)[0])
 
@@ -48,17 +49,16 @@ class Doubt:
 
     def settle(self, until: float) -> None:
         """Count what awaited the seconds up to `until`, which have closed."""
-        for second, fault in sorted(key for key in self.awaiting if key[0] <= until):
-            count = self.awaiting.pop((second, fault))
-            self.rows += count
-            self.note(Fault(fault), second, count)
+        for key in sorted(key for key in self.awaiting if key[0] <= until):
+            del self.awaiting[key]
+            self.refuse(Fault(key[1]), key[0])
 
     def named(self, t: float) -> tuple[tuple[str, int], ...]:
         """Every fault known at `t` with its count, by name."""
         counts = {str(name): count for name, count in self.faults.items()}
-        for second, fault in self.awaiting:
+        for second, fault, _ in self.awaiting:
             if second <= t:
-                counts[fault] = counts.get(fault, 0) + self.awaiting[second, fault]
+                counts[fault] = counts.get(fault, 0) + 1
         return tuple(sorted(counts.items()))
 
     def withholds(self, t: float, latest: int) -> bool:
@@ -67,7 +67,7 @@ class Doubt:
         return lately or _serious(self.faults.items()) > SHARE * self.rows or self._open(t)
 
     def _open(self, t: float) -> bool:
-        return any(second <= t for second, _ in self.awaiting)
+        return any(second <= t for second, _, _ in self.awaiting)
 
 
 def _serious(faults: Iterable[tuple[str, int]]) -> int:

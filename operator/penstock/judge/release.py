@@ -126,7 +126,7 @@ class Release:
         if isinstance(t, int | float) and 0.0 <= t <= LATEST:
             kept = [self.watermark.taint(t, name) for name in routers]
             if any(kept):
-                self.doubt.refuse_later(fault, math.floor(t))
+                self.doubt.refuse_later(fault, math.floor(t), fields)
                 return
         self.doubt.refuse(fault, self._now)
 
@@ -196,14 +196,13 @@ class Release:
 
     def _weigh(self, stratum: Stratum) -> None:
         """Let a stratum into the evidence."""
-        elapsed = float(stratum.t - self.started) if self.started >= 0 else 0.0
         if not 0.0 < stratum.weight < 1.0 or self.started < 0:
             for rail, evidence, cell in zip(self.criteria.guardrails, self.evidence, stratum.cells, strict=True):
                 if rail.unit is not Unit.USERS:
                     evidence.base = evidence.base.after(cell.stable, cell.stable_events)
             return
         self.spending, weight = self.spending.advance(
-            elapsed, self.spending.requests + stratum.requests, self.criteria.deadline
+            float(stratum.t - self.started), self.spending.requests + stratum.requests, self.criteria.deadline
         )
         for i, rail in enumerate(self.criteria.guardrails):
             points = tolerated_points(rail, self.points if self.points is not None else forecast.AUTO_POINTS[-1])
@@ -232,7 +231,7 @@ class Release:
         self.outage = next(iter(stratum.outages))
         excess = self.log_harm() - (self.criteria.rollback_threshold - JUST_BELOW)
         if excess > 0.0:
-            shrink = math.exp(-min(600.0, excess))
+            shrink = math.exp(-excess)
             for evidence in self.evidence:
                 evidence.split_harm = [value * shrink for value in evidence.split_harm]
                 evidence.ratio_harm = [value * shrink for value in evidence.ratio_harm]

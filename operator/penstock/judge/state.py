@@ -89,7 +89,7 @@ def _facts(release: Release) -> dict[str, Any]:
         "s": [release.spending.elapsed, release.spending.requests],
         "a": [release.started, release.latest, release.requests],
         "n": [*release.seen, *release.alone],
-        "f": [doubt.faults, [[*key, count] for key, count in doubt.awaiting.items()], doubt.newest, doubt.rows],
+        "f": [doubt.faults, list(doubt.awaiting), doubt.newest, doubt.rows],
         "m": release.missing,
         "p": [release.points, release.measured, release.weight],
         "o": [release.outage, release.several_outages, release.rolled_back],
@@ -139,7 +139,7 @@ def _release(criteria: Criteria, facts: dict[str, Any], numbers: list[float]) ->
     release.started, release.latest, release.requests = facts["a"]
     release.seen, release.alone = (facts["n"][0], facts["n"][1]), (facts["n"][2], facts["n"][3])
     faults, awaiting, newest, rows = facts["f"]
-    release.doubt = Doubt(faults, {(second, fault): count for second, fault, count in awaiting}, newest, rows)
+    release.doubt = Doubt(faults, dict.fromkeys((second, fault, row) for second, fault, row in awaiting), newest, rows)
     release.missing, release.pods = facts["m"], facts["P"]
     release.points, measured, release.weight = facts["p"]
     release.measured = (measured[0], measured[1])

@@ -28,7 +28,7 @@ def enough(weight: float) -> float:
 
     Smaller strata decide little sooner and lose evidence: a stratum in which one arm is empty by chance says nothing.
     """
-    return max(float(LEAST), CANDIDATES / min(max(weight, 1e-4), 1.0))
+    return max(float(LEAST), CANDIDATES / max(weight, 1e-4))
 
 
 @dataclass(slots=True)
