@@ -5,6 +5,8 @@ from datetime import timedelta
 import pytest
 from core_bench.cluster import crashing, holds, never_ready, promotes, rolls_back_at, unschedulable
 from core_bench.scenes import Scene, manifest, new_scene, revision, stable_scene
+from penstock.reconcile.deployment import reconcile
+from penstock.reconcile.effects import Apply, Create, Queue, Requeue
 
 V1, V2, V3 = revision(1), revision(2), revision(3)
 SECONDS = timedelta(seconds=1)
@@ -104,11 +106,18 @@ def test_a_worse_candidate_is_taken_back_and_stays_so() -> None:
 def test_traffic_is_moved_before_anything_else_is_done() -> None:
     scene = in_release()
     scene.cluster.counter.judge = rolls_back_at(5)
-    scene.operator.done.clear()
-    scene.run(seconds(5))
-    kinds = [getattr(effect, "manifest", {}).get("kind") or type(effect).__name__ for effect in scene.operator.done]
-    assert kinds[0] == "ModelRevision"
-    assert scene.arms() == {V1: 100}
+    scene.wants(3)
+    scene.cluster.elapse(seconds(5))
+    world = scene.operator.world()
+    assert world is not None
+    first, second, third, *_ = reconcile(world)
+    assert isinstance(first, Apply)
+    assert first.manifest["metadata"]["name"] == V2
+    assert first.manifest["record"]["release"].get("weight", 0) == 0
+    assert isinstance(second, Requeue)
+    assert (second.queue, second.after) == (Queue.ROUTER, timedelta(0))
+    assert isinstance(third, Create)
+    assert third.manifest["metadata"]["name"] == V3
 
 
 def test_a_rejected_revision_that_is_wanted_again_is_not_released_again() -> None:

@@ -30,17 +30,19 @@ from penstock.reconcile.obstacles import obstacle_of
 from penstock.reconcile.outlook import Outlook, outlook_of
 from penstock.reconcile.owning import Estate, identified
 from penstock.reconcile.pruning import prune
-from penstock.reconcile.status import RESYNC, needs_writing, status_of
+from penstock.reconcile.status import needs_writing, status_of
 from penstock.reconcile.wanted import Wanted, wanted_of
 from penstock.render.metadata import Owner
 from penstock.render.model_revision import model_revision
-from penstock.rollout.trouble import Trouble
+from penstock.rollout.trouble import Cure, Trouble
 from penstock.world import Defaults, World
 
 SOON = timedelta(seconds=5)
 """When what is in the way should be gone by itself, so long until the next look."""
+RESYNC = timedelta(minutes=1)
+"""While a release is under way, so often at least it is looked at."""
 AGAIN = timedelta(minutes=1)
-"""After a refusal, so long until the next try."""
+"""When a person must act, so long until the next look or try."""
 
 
 def names_of(deployment: ModelDeployment, defaults: Defaults) -> tuple[Ref, ...]:
@@ -77,7 +79,7 @@ def _asked(world: World) -> tuple[Wanted | None, Trouble | None, Estate]:
 
 
 def _written(world: World, book: Book, owner: Owner) -> Iterator[Effect]:
-    """The changed records, those that take traffic away first."""
+    """The changed records, those that take traffic away first, and the router's call right behind them."""
     before = Book.of(world.revisions)
     for name in sorted(book.changed, key=lambda name: not _loses_traffic(before, book, name)):
         revision = book.revisions[name]
@@ -90,6 +92,8 @@ def _written(world: World, book: Book, owner: Owner) -> Iterator[Effect]:
             yield Apply(identified(manifest, revision.metadata.uid, version), _became(before, revision))
         else:
             yield Create(manifest)
+        if _loses_traffic(before, book, name):
+            yield _call(world)
 
 
 def _loses_traffic(before: Book, after: Book, name: str) -> bool:
@@ -112,7 +116,11 @@ def _became(before: Book, revision: ModelRevision) -> str:
 def _called(world: World, book: Book) -> Iterator[Effect]:
     """Call the router when its table is not at the records' epoch."""
     if book.revisions and (world.route.port is None or world.route.epoch != book.epoch):
-        yield Requeue(Queue.ROUTER, world.deployment.metadata.namespace, DEFAULT_ROUTER, timedelta(0))
+        yield _call(world)
+
+
+def _call(world: World) -> Requeue:
+    return Requeue(Queue.ROUTER, world.deployment.metadata.namespace, DEFAULT_ROUTER, timedelta(0))
 
 
 def _cleared(world: World, decided: Decided, wanted: Wanted | None) -> Iterator[Effect]:
@@ -141,7 +149,7 @@ def _looked_at_again(world: World, decided: Decided, outlook: Outlook, obstacle:
     if outlook.until is not None:
         times.append(outlook.until)
     if obstacle is not None:
-        times.append(world.now + SOON)
+        times.append(world.now + (SOON if obstacle.cure is Cure.TIME else AGAIN))
     candidate, stable = decided.book.candidate, decided.book.stable
     if candidate is not None and candidate.record.release is not None:
         deadline = candidate.record.release.started_at + world.deployment.spec.rollout.deadline.timedelta

@@ -1,7 +1,5 @@
 """The status: a view of the records, the pods and the router as they are."""
 
-from datetime import timedelta
-
 from penstock.api.conditions import Condition
 from penstock.api.modelrevision import ModelRevision
 from penstock.api.names import LABEL_DEPLOYMENT, LABEL_REVISION
@@ -143,7 +141,3 @@ def _evidence(world: World, book: Book) -> tuple[EvidenceRow, ...]:
     if candidate is not None and (told is None or told.revision != candidate.metadata.name):
         return ()
     return before.evidence
-
-
-RESYNC = timedelta(minutes=1)
-"""While a release is under way, so often at least it is looked at."""
