@@ -65,12 +65,13 @@ class Called:
     functions: list[set[str]]
 
     def tests_of(self, mutant: Mutant) -> list[int]:
-        """Positions of the tests that may notice, quick ones first; of a constant all tests that enter its module."""
+        """Positions of the tests that may notice, quick ones first; of a constant all, those that enter its module first."""
         name, room = f"{mutant.module}.{mutant.where}", f"{mutant.module}."
         known = [i for i, names in enumerate(self.functions) if name in names]
-        if not known:
-            known = [i for i, names in enumerate(self.functions) if any(one.startswith(room) for one in names)]
-        return sorted(known, key=lambda i: self.seconds[i])
+        if known:
+            return sorted(known, key=lambda i: self.seconds[i])
+        enters = [any(one.startswith(room) for one in names) for names in self.functions]
+        return sorted(range(len(enters)), key=lambda i: (not enters[i], self.seconds[i]))
 
 
 @dataclass(slots=True)
