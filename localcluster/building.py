@@ -17,7 +17,7 @@ from localcluster.processes import run
 from localcluster.progress import Part, Progress
 
 KEPT_ARCHIVES = 3
-MOST_LAYERS = 80
+MOST_BYTES = 6 * 2**30
 IGNORED = {"__pycache__", ".git", ".venv", "node_modules"}
 CA_VARIABLES = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "CURL_CA_BUNDLE")
 CA_INSIDE = "/run/localcluster/ca-certificates.crt"
@@ -132,15 +132,19 @@ def _certificates(work: Path) -> list[str]:
 
 
 def _clear_remains(folder: Path) -> None:
-    """Removes what killed builds left, and all layers once there are many: nothing else ever forgets one."""
-    layers = folder / "storage" / "overlay"
-    if layers.exists() and len(list(layers.iterdir())) > MOST_LAYERS:
+    """Removes what killed builds left, and all layers once they are large: nothing else ever forgets one."""
+    if _size(folder / "storage") > MOST_BYTES:
         shutil.rmtree(folder / "storage")
     for path in folder.glob("*.partial-*"):
         if path.is_dir():
             shutil.rmtree(path)
         else:
             path.unlink()
+
+
+def _size(folder: Path) -> int:
+    """Bytes that the files below a folder hold."""
+    return sum(os.lstat(os.path.join(parent, name)).st_size for parent, _, names in os.walk(folder) for name in names)
 
 
 def _forget_old(folder: Path, name: str) -> None:
