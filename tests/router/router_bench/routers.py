@@ -17,28 +17,36 @@ from pathlib import Path
 from typing import Any
 
 Json = dict[str, Any]
-_taken: set[int] = set()
+_reserved: list[socket.socket] = []
 
 
-def until(condition: Callable[[], object], what: str, seconds: float = 20.0) -> Any:
-    """Wait for a condition and return what it gave; fails after so many seconds."""
+def until(condition: Callable[[], object], what: str | Callable[[], str], seconds: float = 20.0) -> Any:
+    """Wait for a condition and return what it gave; fails after so many seconds, telling what was waited for."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if found := condition():
             return found
         time.sleep(0.01)
-    raise AssertionError(f"not within {seconds:g} s: {what}")
+    raise AssertionError(f"not within {seconds:g} s: {what if isinstance(what, str) else what()}")
 
 
 def free_port() -> int:
-    """A port that nobody has, below those that the system hands out to callers."""
+    """A port that nobody has, below those that the system hands out to callers.
+
+    Several test processes look for ports at once: each is reserved by a name of its own, which goes with the process.
+    """
     start = 12_000 + os.getpid() % 8_000
     for port in range(start, start + 8_000):
-        if port not in _taken:
-            _taken.add(port)
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) != 0:
-                    return port
+        name = socket.socket(socket.AF_UNIX)
+        try:
+            name.bind(f"\0penstock-test-port-{port}")
+        except OSError:
+            name.close()
+            continue
+        _reserved.append(name)
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                return port
     raise AssertionError("no free port")
 
 
@@ -163,7 +171,10 @@ class Router:
         """Put models in the table and wait until Envoy confirms them; the seconds that took."""
         start = time.monotonic()
         self.table.put(*models)
-        until(lambda: all(map(self.is_live, models)), f"{[entry['name'] for entry in models]} are live: {self.state()}")
+        until(
+            lambda: all(map(self.is_live, models)),
+            lambda: f"{[entry['name'] for entry in models]} are live: {self.state()}\n{self.log()[-4_000:]}",
+        )
         return time.monotonic() - start
 
     def is_live(self, wanted: Json) -> bool:
