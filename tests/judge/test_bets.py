@@ -5,7 +5,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from penstock.judge.bets import HARM, Bet, Line, growth, harm_bets, health_bets, log_factors
+from penstock.judge.bets import HARM, Bet, Expected, Line, growth, harm_bets, health_bets, log_factors
 
 rates = st.floats(0.0005, 0.97)
 shares = st.floats(0.005, 0.95)
@@ -34,7 +34,7 @@ def test_the_mean_is_at_most_one_everywhere_on_the_null_of_harm(
     line: Line, base: float, guess: float, share: float, candidate: int, stable: int
 ) -> None:
     edge = min(1.0, line.slope * base + line.points)
-    for bet in harm_bets(line, guess, share):
+    for bet in harm_bets(line, Expected.of(guess, share)):
         for rate in (edge, 0.7 * edge, 0.0):
             assert mean_factor(bet, line.slope, candidate, stable, base, rate) <= 1.0 + 1e-9
 
@@ -46,7 +46,7 @@ def test_the_mean_is_at_most_one_everywhere_on_the_null_of_health(
     edge = line.slope * base + line.points
     if edge > 1.0:
         return
-    for bet in health_bets(line, guess, share):
+    for bet in health_bets(line, Expected.of(guess, share)):
         for rate in (edge, 0.5 * (edge + 1.0), 1.0):
             assert mean_factor(bet, line.slope, candidate, stable, base, rate) <= 1.0 + 1e-9
 
@@ -55,7 +55,7 @@ def test_with_the_truth_guessed_the_growth_is_the_divergence_from_the_line() -> 
     line, base, share = Line(1.0, 0.01), 0.01, 0.5
     odds = HARM[2] * 0.02 / 0.98
     truth = odds / (1 + odds)
-    best = max(growth(bet, line.slope, share, base, truth) for bet in harm_bets(line, base, share))
+    best = max(growth(bet, line.slope, share, base, truth) for bet in harm_bets(line, Expected.of(base, share)))
 
     def divergence(p: float, q: float) -> float:
         return p * math.log(p / q) + (1 - p) * math.log((1 - p) / (1 - q))
@@ -65,7 +65,7 @@ def test_with_the_truth_guessed_the_growth_is_the_divergence_from_the_line() -> 
 
 
 def test_an_equal_candidate_earns_evidence_of_health_and_a_bad_one_loses_it() -> None:
-    bets = health_bets(Line(1.0, 0.01), 0.01, 0.5)
+    bets = health_bets(Line(1.0, 0.01), Expected.of(0.01, 0.5))
     healthy = max(growth(bet, 1.0, 0.5, 0.01, 0.01) for bet in bets)
     harmful = max(growth(bet, 1.0, 0.5, 0.01, 0.03) for bet in bets)
     assert healthy > 0.0 > harmful
@@ -73,13 +73,16 @@ def test_an_equal_candidate_earns_evidence_of_health_and_a_bad_one_loses_it() ->
 
 @given(candidate=st.integers(1, 1000), stable=st.integers(1, 5))
 def test_a_hedge_never_stakes_more_than_there_is(candidate: int, stable: int) -> None:
-    for bets in (harm_bets(Line(1.0, 0.01), 0.3, 0.05), health_bets(Line(1.5, 0.0), 0.3, 0.05)):
+    for bets in (
+        harm_bets(Line(1.0, 0.01), Expected.of(0.3, 0.05)),
+        health_bets(Line(1.5, 0.0), Expected.of(0.3, 0.05)),
+    ):
         for events in ((0, 0), (candidate, stable), (candidate, 0), (0, stable)):
             assert all(math.isfinite(log) for log in log_factors(bets, 1.5, (candidate, stable, *events)))
 
 
 def test_growth_caps_the_hedge_as_the_factor_does() -> None:
-    for bet in harm_bets(Line(1.0, 0.01), 0.3, 0.05):
+    for bet in harm_bets(Line(1.0, 0.01), Expected.of(0.3, 0.05)):
         per_request = growth(bet, 1.0, 0.99, 0.3, 0.9)
         sure = log_factors((bet,), 1.0, (9_900, 100, 8_910, 30))[0] / 10_000
         assert per_request == pytest.approx(sure, abs=1e-9)

@@ -129,19 +129,16 @@ def test_a_stratum_moves_every_part_by_the_bets_made_before_it(
         wide = points + (factor - 1.0) * base.estimate
         psi = ratio.tolerated_odds_ratio(margin, base.upper)
         split = restarted(split, weight, ratio.log_factors(*counts, psi))
+        expected = bets.Expected.of(base.estimate, share)
         line = bets.Line(margin, 0.0)
         if ratio_limit > 1.0:
-            by_ratio = restarted(
-                by_ratio, weight, bets.log_factors(bets.harm_bets(line, base.estimate, share), margin, counts)
-            )
-        for i, log in enumerate(bets.log_factors(bets.health_bets(line, base.estimate, share), margin, counts)):
+            by_ratio = restarted(by_ratio, weight, bets.log_factors(bets.harm_bets(line, expected), margin, counts))
+        for i, log in enumerate(bets.log_factors(bets.health_bets(line, expected), margin, counts)):
             ratio_health[i] += log
         if points > 0.0:
             line = bets.Line(1.0, wide)
-            by_points = restarted(
-                by_points, weight, bets.log_factors(bets.harm_bets(line, base.estimate, share), 1.0, counts)
-            )
-            for i, log in enumerate(bets.log_factors(bets.health_bets(line, base.estimate, share), 1.0, counts)):
+            by_points = restarted(by_points, weight, bets.log_factors(bets.harm_bets(line, expected), 1.0, counts))
+            for i, log in enumerate(bets.log_factors(bets.health_bets(line, expected), 1.0, counts)):
                 points_health[i] += log
         base = base.after(cell.stable, cell.stable_events)
         difference = difference.after(*counts)

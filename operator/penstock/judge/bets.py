@@ -16,10 +16,10 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 from math import log1p
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """θ_candidate = slope·θ_stable + points, with slope ≥ 1 and 0 ≤ points < 1."""
 
     slope: float
@@ -54,14 +54,38 @@ STAKED = 0.9
 _LOWEST, _HIGHEST = 1e-7, 0.98
 
 
-def harm_bets(line: Line, base: float, share: float) -> tuple[Bet, ...]:
-    """Bets for each alternative of `HARM`, for an expected stable rate `base` and candidate share `share` of requests."""
-    return _harm_bets(line, _bucket(base), _bucket(share / (1.0 - share)))
+class Expected(NamedTuple):
+    """What is expected of a stratum, rounded so that bets can be remembered: stable's rate and the odds of the share."""
+
+    base: int
+    odds: int
+
+    @classmethod
+    def of(cls, base: float, share: float) -> "Expected":
+        """For a stable rate `base` and a candidate share `share` of the requests, 0 < share < 1."""
+        return cls(_bucket(base), _bucket(share / (1.0 - share)))
 
 
-def health_bets(line: Line, base: float, share: float) -> tuple[Bet, ...]:
+@lru_cache(maxsize=16_384)
+def harm_bets(line: Line, expected: Expected) -> tuple[Bet, ...]:
+    """Bets for each alternative of `HARM`."""
+    stable = min(_unbucket(expected.base), _HIGHEST)
+    edge = min(line.slope * stable + line.points, _HIGHEST)
+    bets = []
+    for alternative in HARM:
+        candidate_odds = alternative * edge / (1.0 - edge)
+        candidate = min(candidate_odds / (1.0 + candidate_odds), 0.9995)
+        bet = _bet(line, stable, candidate, _unbucket(expected.odds))
+        # where the line has run into 1 an alternative can lie below it: no bet, as a bet on health would not be valid here
+        bets.append(bet if bet.stake > 0.0 else Bet(bet.stable_point, bet.candidate_point, 0.0))
+    return tuple(bets)
+
+
+@lru_cache(maxsize=16_384)
+def health_bets(line: Line, expected: Expected) -> tuple[Bet, ...]:
     """Bets for each alternative of `HEALTH`."""
-    return _health_bets(line, _bucket(base), _bucket(share / (1.0 - share)))
+    stable, odds = min(_unbucket(expected.base), _HIGHEST), _unbucket(expected.odds)
+    return tuple(_bet(line, stable, min(stable * factor, _HIGHEST), odds) for factor in HEALTH)
 
 
 def log_factors(bets: tuple[Bet, ...], slope: float, cell: tuple[int, int, int, int]) -> list[float]:
@@ -109,26 +133,6 @@ def _bucket(value: float) -> int:
 
 def _unbucket(bucket: int) -> float:
     return math.exp(bucket / GRAIN)
-
-
-@lru_cache(maxsize=16_384)
-def _harm_bets(line: Line, base: int, odds: int) -> tuple[Bet, ...]:
-    stable = min(_unbucket(base), _HIGHEST)
-    edge = min(line.slope * stable + line.points, _HIGHEST)
-    bets = []
-    for alternative in HARM:
-        candidate_odds = alternative * edge / (1.0 - edge)
-        candidate = min(candidate_odds / (1.0 + candidate_odds), 0.9995)
-        bet = _bet(line, stable, candidate, _unbucket(odds))
-        # where the line has run into 1 an alternative can lie below it: no bet, as a bet on health would not be valid here
-        bets.append(bet if bet.stake > 0.0 else Bet(bet.stable_point, bet.candidate_point, 0.0))
-    return tuple(bets)
-
-
-@lru_cache(maxsize=16_384)
-def _health_bets(line: Line, base: int, odds: int) -> tuple[Bet, ...]:
-    stable = min(_unbucket(base), _HIGHEST)
-    return tuple(_bet(line, stable, min(stable * factor, _HIGHEST), _unbucket(odds)) for factor in HEALTH)
 
 
 def _bet(line: Line, stable: float, candidate: float, odds: float) -> Bet:

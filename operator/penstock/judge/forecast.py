@@ -25,7 +25,7 @@ def requests_to_promotion(
     best = 0.0
     lines = [bets.Line(ratio, 0.0)] + ([bets.Line(1.0, points)] if points > 0.0 else [])
     for line in lines:
-        for bet in bets.health_bets(line, base, share):
+        for bet in bets.health_bets(line, bets.Expected.of(base, share)):
             best = max(best, bets.growth(bet, line.slope, share, base, base))
     if best <= 1e-12:
         return None

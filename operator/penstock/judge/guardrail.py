@@ -133,29 +133,28 @@ def _observe_requests(
     base = evidence.base
     psi = ratio.tolerated_odds_ratio(margin, base.upper)
     evidence.split_harm = restarts.restart(evidence.split_harm, weight, ratio.log_factors(*counts, psi))
-    share = cell.candidate / (cell.candidate + cell.stable)
-    estimate = base.estimate
+    expected = bets.Expected.of(base.estimate, cell.candidate / (cell.candidate + cell.stable))
     line = bets.Line(margin, 0.0)
     if guardrail.tolerance.ratio > 1.0:
         evidence.ratio_harm = restarts.restart(
             evidence.ratio_harm,
             weight,
-            bets.log_factors(bets.harm_bets(line, estimate, share), margin, counts),
+            bets.log_factors(bets.harm_bets(line, expected), margin, counts),
         )
     evidence.ratio_health = _add(
         evidence.ratio_health,
-        bets.log_factors(bets.health_bets(line, estimate, share), margin, counts),
+        bets.log_factors(bets.health_bets(line, expected), margin, counts),
     )
     if points > 0.0:
         line = bets.Line(1.0, points)
         evidence.points_harm = restarts.restart(
             evidence.points_harm,
             weight,
-            bets.log_factors(bets.harm_bets(line, estimate, share), 1.0, counts),
+            bets.log_factors(bets.harm_bets(line, expected), 1.0, counts),
         )
         evidence.points_health = _add(
             evidence.points_health,
-            bets.log_factors(bets.health_bets(line, estimate, share), 1.0, counts),
+            bets.log_factors(bets.health_bets(line, expected), 1.0, counts),
         )
     evidence.difference = evidence.difference.after(*counts)
     if guardrail.unit is Unit.STRATA:

@@ -10,31 +10,43 @@ Source: Fisher 1935; Harkness 1965; mode by Liao and Rosen 2001.
 """
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Whole = NDArray[np.int64]
+Cells = tuple[int, int, int, int]
+"""Failures and successes of the candidate, then of stable, with the fewest failures that the candidate can have had."""
 
-HORNER_TERMS = 64
+HORNER_TERMS = 24
 """Up to this many terms plain Python beats array arithmetic."""
 
-RECURRENCE_TERMS = 2_048
-"""Up to this many terms their logarithms come from the recurrence, beyond from Stirling's series."""
+ALL_TERMS = 256
+"""Up to this many terms all are summed; beyond, those near the largest."""
 
-DENSE_DEVIATION = 5.0
-"""Below this standard deviation every term of the window is summed; above, an equidistant sample of them: the terms
-are then a smooth bump, and the ends of the range weigh less than 1e-9 of it."""
+SPARSE = ((3.5, 1), (4.2, 2), (4.8, 3))
+"""Below this standard deviation every so-manieth term is summed; beyond, one every 1/1.15 deviations.
+
+The law is one of a sum of independent Bernoulli variables, whose characteristic function at t is at most
+exp(−σ²(1 − cos t)) in modulus; by Poisson's summation formula a sum over every s-th term is off by twice its value at 2π/s:
+3e-10 of itself at most, ends of the range included.
+"""
 
 SAMPLES_PER_DEVIATION = 1.15
-"""By Poisson's summation formula the sampled sum is off by about 2·exp(−2π²·1.15²) = 9e-12 of itself."""
 
-SPREAD = 8.0
-"""Half-width of the summed window in standard deviations; what lies outside weighs less than 1e-14."""
+SPREAD = (7.0, 6.0)
+"""Half-width of the summed window: so many standard deviations and terms. What lies outside weighs less than 1e-11."""
+
+TABLE = 1 << 16
+"""Log-factorials below this are looked up."""
 
 SLACK = 1e-9
-"""Nats by which a caller takes a sampled or windowed sum on its safe side: far above the errors named here."""
+"""Nats by which a sampled and windowed sum may be off, above the errors named here."""
+
+ROUNDING = 1e-15
+"""Per unit of log n!: what rounding adds."""
 
 
 def smallest_count(stable: int, events: int) -> int:
@@ -42,8 +54,16 @@ def smallest_count(stable: int, events: int) -> int:
     return max(0, events - stable)
 
 
+_SIGNS = np.array((1, -1, -1, 1))
+
+
+def slack(requests: int) -> float:
+    """Nats by which a log normaliser of so many requests may be off; callers take it on their safe side."""
+    return SLACK + ROUNDING * requests * math.log(requests)
+
+
 def log_normalisers(candidate: int, stable: int, events: int, odds_ratios: tuple[float, ...]) -> list[float]:
-    """log Z(ψ) for every ψ in `odds_ratios` (each positive and finite), within `SLACK` nats.
+    """log Z(ψ) for every ψ in `odds_ratios` (each positive and finite), within `slack` nats.
 
     `candidate` and `stable` are requests, `events` failures among them, 0 ≤ events ≤ candidate + stable.
     """
@@ -55,34 +75,60 @@ def log_normalisers(candidate: int, stable: int, events: int, odds_ratios: tuple
         first = (candidate - low) * (events - low) / ((low + 1) * (stable - events + low + 1))
         if terms * math.log(max(1.0, first * max(odds_ratios))) < 600.0:
             return _horner(candidate, stable, events, low, terms, odds_ratios)
+    cells = (low, candidate - low, events - low, stable - events + low)
+    found = _sum_of_all(cells, terms, odds_ratios) if terms <= ALL_TERMS else _sum_of_near(cells, terms, odds_ratios)
+    origin = sum(math.lgamma(n + 1.0) for n in cells)
+    return [origin + log for log in found]
+
+
+def _sum_of_all(cells: Cells, terms: int, odds_ratios: tuple[float, ...]) -> list[float]:
+    k = np.arange(terms + 1)
+    logs = np.multiply.outer([math.log(psi) for psi in odds_ratios], k)
+    logs -= _log_factorials(k, cells, 0, terms)
+    return _log_sums(logs, logs.max(axis=1))
+
+
+def _sum_of_near(cells: Cells, terms: int, odds_ratios: tuple[float, ...]) -> list[float]:
+    """As `_sum_of_all`, over every so-manieth term of a window that holds the largest."""
     modes, spacings, reach = [], [], 0
     for psi in odds_ratios:
-        mode, deviation = _mode_and_deviation(candidate, stable, events, low, terms, psi)
-        spacing = 1 if deviation < DENSE_DEVIATION else int(deviation / SAMPLES_PER_DEVIATION)
+        mode, deviation = _mode_and_deviation(cells, terms, psi)
+        spacing = _spacing(deviation)
         modes.append(mode)
         spacings.append(spacing)
-        reach = max(reach, int(SPREAD * (deviation + 0.5) / spacing) + 4)
-    first = min(mode - reach * spacing for mode, spacing in zip(modes, spacings, strict=True))
-    last = max(mode + reach * spacing for mode, spacing in zip(modes, spacings, strict=True))
-    distances = np.array(spacings)
-    k = np.add.outer(np.arange(-reach, reach + 1), np.zeros(len(modes), dtype=np.int64))
-    k *= distances
-    k += modes
-    beyond = None
-    if first < 0 or last > terms:
-        beyond = (k < 0) | (k > terms)
-        np.maximum(k, 0, out=k)
-        np.minimum(k, terms, out=k)
-    logs = _log_terms(candidate, stable, events, low, terms, k, max(0, first), min(terms, last))
-    logs += k * np.log(odds_ratios)
-    if beyond is not None:
-        np.putmask(logs, beyond, -np.inf)
-    peaks = logs.max(axis=0)
-    logs -= peaks
-    sums = np.exp(logs, out=logs).sum(axis=0)
-    sums *= distances
+        half = SPREAD[0] * deviation + SPREAD[1]
+        if half > reach * spacing:
+            reach = int(half / spacing) + 1
+    if 2 * reach * max(spacings) > terms:
+        return _sum_of_all(cells, terms, odds_ratios)
+    starts, last = [], 0
+    for mode, spacing in zip(modes, spacings, strict=True):
+        start = min(max(0, mode - reach * spacing), terms - 2 * reach * spacing)
+        starts.append(start)
+        last = max(last, start + 2 * reach * spacing)
+    steps, origins = np.array((spacings, starts))[:, :, np.newaxis]
+    k = steps * np.arange(2 * reach + 1)
+    k += origins
+    logs = k * np.array([math.log(psi) for psi in odds_ratios])[:, np.newaxis]
+    logs -= _log_factorials(k, cells, min(starts), last)
+    # the middle is within the window's width of the largest, so that its exponential stays finite
+    sums = _log_sums(logs, logs[:, reach].copy())
+    return [log + math.log(spacing) for log, spacing in zip(sums, spacings, strict=True)]
+
+
+def _spacing(deviation: float) -> int:
+    if deviation >= SPARSE[-1][0]:
+        return int(deviation / SAMPLES_PER_DEVIATION)
+    return next(spacing for below, spacing in SPARSE if deviation < below)
+
+
+def _log_sums(logs: Floats, scale: Floats) -> list[float]:
+    """log of the sum of the exponentials of each row; `scale` is one of a row's larger values."""
+    logs -= scale[:, np.newaxis]
+    np.exp(logs, out=logs)
+    sums = np.add.reduce(logs, axis=1)
     np.log(sums, out=sums)
-    sums += peaks
+    sums += scale
     found: list[float] = sums.tolist()
     return found
 
@@ -101,77 +147,60 @@ def _horner(
     return logs
 
 
-def _mode_and_deviation(
-    candidate: int, stable: int, events: int, low: int, terms: int, psi: float
-) -> tuple[int, float]:
+def _mode_and_deviation(cells: Cells, terms: int, psi: float) -> tuple[int, float]:
     """Offset k of the largest term, and the standard deviation there.
 
     The mode is the last k with a_k/a_{k−1}·ψ ≥ 1; the deviation follows from the curvature of the log terms, which is
     the sum of the reciprocals of the four cells (Cornfield 1956).
     """
+    low, candidate_good, stable_events, stable_good = cells
+    candidate, events, rest = candidate_good + low, stable_events + low, stable_good - low
     a = psi - 1.0
-    b = -((candidate + events + 2) * psi + (stable - events))
+    b = -((candidate + events + 2) * psi + rest)
     c = psi * (candidate + 1) * (events + 1)
     mode = min(terms, max(0, math.floor(2.0 * c / (-b + math.sqrt(max(0.0, b * b - 4.0 * a * c)))) - low))
     x = low + mode + 0.5
-    precision = 1.0 / x + 1.0 / (candidate + 1 - x) + 1.0 / (events + 1 - x) + 1.0 / (stable - events + x)
+    precision = 1.0 / x + 1.0 / (candidate + 1 - x) + 1.0 / (events + 1 - x) + 1.0 / (rest + x)
     return mode, 1.0 / math.sqrt(precision)
 
 
-def _log_terms(
-    candidate: int, stable: int, events: int, low: int, terms: int, k: Whole, first: int, last: int
-) -> Floats:
-    """log a_k for offsets within [first, last].
-
-    By the recurrence while that range is short, else from the log-factorials of the four cells.
-    """
-    if terms <= RECURRENCE_TERMS:
-        x = np.arange(low + first, low + last, dtype=np.float64)
-        ratio = (candidate - x) * (events - x)
-        x += 1.0
-        ratio /= x * (x + (stable - events))
-        base = np.empty(last - first + 1)
-        base[0] = _log_term(candidate, stable, events, low, low + first)
-        np.log(ratio, out=base[1:])
-        np.cumsum(base, out=base)
-        return base[k - first] if first else base[k]
-    x = (k + low).astype(np.float64)
-    cells = np.stack((x, candidate - x, events - x, stable - events + x))
-    origin = sum(math.lgamma(n + 1.0) for n in (low, candidate - low, events - low, stable - events + low))
-    result: Floats = origin - _log_factorial(cells).sum(axis=0)
-    return result
-
-
-def _log_term(candidate: int, stable: int, events: int, low: int, x: int) -> float:
-    """log of the term at x over the one at x_min."""
-    if x == low:
-        return 0.0
-    return sum(
-        math.lgamma(at_low + 1.0) - math.lgamma(at_x + 1.0)
-        for at_low, at_x in (
-            (low, x),
-            (candidate - low, candidate - x),
-            (events - low, events - x),
-            (stable - events + low, stable - events + x),
-        )
+def _log_factorials(k: Whole, cells: Cells, first: int, last: int) -> Floats:
+    """Sum of the log-factorials of the four cells, once k more of the failures are the candidate's; first ≤ k ≤ last."""
+    candidate_events, candidate_good, stable_events, stable_good = cells
+    if max(candidate_events + last, candidate_good, stable_events, stable_good + last) < TABLE:
+        index = np.multiply.outer(_SIGNS, k)
+        index += np.array(cells).reshape(4, *(1 for _ in k.shape))
+        found: Floats = np.add.reduce(_table()[index])
+        return found
+    return (
+        _log_factorial(k + candidate_events, candidate_events + first)
+        + _log_factorial(candidate_good - k, candidate_good - last)
+        + _log_factorial(stable_events - k, stable_events - last)
+        + _log_factorial(k + stable_good, stable_good + first)
     )
 
 
-def _log_factorial(n: Floats) -> Floats:
-    """log n! for n ≥ 0: Stirling's series at n + 8, stepped down by the recurrence (error below 1e-12)."""
-    small = n < 8.0
-    shifted = np.where(small, n + 8.0, n) if small.any() else n
-    inverse = 1.0 / np.maximum(shifted, 1.0)
-    square = inverse * inverse
-    series: Floats = (
-        (shifted + 0.5) * np.log(shifted)
-        - shifted
-        + 0.9189385332046727
-        + inverse * (1 / 12 - square * (1 / 360 - square * (1 / 1260 - square * (1 / 1680 - square / 1188))))
-    )
-    if small.any():
-        steps = np.ones_like(n)
-        for i in range(1, 9):
-            steps *= np.where(small, n + i, 1.0)
-        series = series - np.log(steps)
-    return series
+def _log_factorial(n: Whole, least: int) -> Floats:
+    """log n! for n ≥ `least`: looked up, or by Stirling's series, whose next term is below 1e-14 there."""
+    if least >= TABLE // 2:
+        return _stirling(n)
+    table = _table()
+    if int(n.max()) < TABLE:
+        return table[n]
+    return np.where(n < TABLE, table.take(n, mode="clip"), _stirling(np.maximum(n, TABLE // 2)))
+
+
+def _stirling(n: Whole) -> Floats:
+    real = n.astype(np.float64)
+    found = np.log(real)
+    found *= real + 0.5
+    found -= real
+    found += 0.9189385332046727
+    found += (1.0 / 12.0) / real
+    return found
+
+
+@lru_cache(maxsize=1)
+def _table() -> Floats:
+    logs = np.log(np.maximum(np.arange(TABLE, dtype=np.longdouble), 1.0))
+    return np.cumsum(logs).astype(np.float64)

@@ -13,7 +13,7 @@ before the stratum (`base.BaseRate`). Source: reference monitoring-statistics 2.
 
 import math
 
-from penstock.judge.hypergeometric import SLACK, log_normalisers, smallest_count
+from penstock.judge.hypergeometric import log_normalisers, slack, smallest_count
 
 ALTERNATIVES = (1.5, 2.2, 4.5, 15.0, 200.0)
 """Odds ratios over the tolerated one."""
@@ -45,8 +45,9 @@ def log_factors(
     odds_ratios = (psi, *(psi * alternative for alternative in ALTERNATIVES))
     null, *alternatives = log_normalisers(candidate, stable, events, odds_ratios)
     excess = candidate_events - smallest_count(stable, events)
+    null -= 2.0 * slack(candidate + stable)
     return [
-        excess * log_alternative + null - alternative - 2.0 * SLACK
+        excess * log_alternative + null - alternative
         for log_alternative, alternative in zip(_LOGS, alternatives, strict=True)
     ]
 

@@ -15,7 +15,7 @@ Floats = NDArray[np.float64]
 _REACH = math.ceil(bets.GRAIN * math.log(1e7)) + 1
 """The judge rounds rates and odds between 1e-7 and 1e7 to buckets −_REACH to _REACH."""
 
-Choose = Callable[[bets.Line, float, float], tuple[bets.Bet, ...]]
+Choose = Callable[[bets.Line, bets.Expected], tuple[bets.Bet, ...]]
 
 
 @dataclass(slots=True)
@@ -34,11 +34,11 @@ class Choices:
         row, column = _bucket(estimate), _bucket(share / (1.0 - share))
         for i in np.flatnonzero(self.index[row, column] < 0):
             if self.index[row[i], column[i]] < 0:
-                self._add(int(row[i]), int(column[i]), float(estimate[i]), float(share[i]))
+                self._add(int(row[i]), int(column[i]))
         return np.moveaxis(self.table[self.index[row, column]], 2, 0)
 
-    def _add(self, row: int, column: int, estimate: float, share: float) -> None:
-        chosen = self.choose(self.line, estimate, share)
+    def _add(self, row: int, column: int) -> None:
+        chosen = self.choose(self.line, bets.Expected(row - _REACH, column - _REACH))
         entry = np.array([[(bet.stake, bet.stable_point, bet.candidate_point) for bet in chosen]])
         self.index[row, column] = len(self.table)
         self.table = np.concatenate((self.table.reshape(-1, *entry.shape[1:]), entry))
