@@ -13,6 +13,7 @@ show in both.
 
 import math
 from dataclasses import dataclass, field
+from operator import add, mul
 
 from penstock.judge import bets, ratio, restarts, signs, users
 from penstock.judge.base import BaseRate
@@ -188,9 +189,9 @@ def _observe_users(evidence: Evidence, margin: float, cell: Cell, weight: float)
 
 
 def _add(values: list[float], increments: list[float]) -> list[float]:
-    return [value + increment for value, increment in zip(values, increments, strict=True)]
+    return list(map(add, values, increments))
 
 
 def _log_mean(logs: list[float], prior: tuple[float, ...]) -> float:
     peak = max(logs)
-    return peak + math.log(sum(share * math.exp(value - peak) for value, share in zip(logs, prior, strict=True)))
+    return peak + math.log(sum(map(mul, prior, [math.exp(value - peak) for value in logs])))

@@ -11,6 +11,7 @@ late as fast as log(1/w) more nats allow. Source: Shiryaev-Roberts with a spendi
 
 import math
 from dataclasses import dataclass
+from operator import mul
 
 START = 0.7
 """Weight of harm from the first stratum on."""
@@ -55,11 +56,12 @@ def _left(requests: int) -> float:
 def restart(values: list[float], weight: float, log_factors: list[float]) -> list[float]:
     """One step of the recursion for each alternative; values stay within [0, CAP]."""
     return [
-        min(CAP, (value + weight) * math.exp(min(log_factor, 600.0)))
+        grown if (grown := (value + weight) * math.exp(log_factor if log_factor < 600.0 else 600.0)) < CAP else CAP
         for value, log_factor in zip(values, log_factors, strict=True)
     ]
 
 
 def mean(values: list[float], prior: tuple[float, ...]) -> float:
     """Σ π_j R_j."""
-    return sum(value * share for value, share in zip(values, prior, strict=True))
+    total: float = sum(map(mul, values, prior))
+    return total
