@@ -68,13 +68,17 @@ def test_a_deployment_shows_what_a_release_is_about() -> None:
     assert DEFINITIONS["ModelDeployment"]["spec"]["names"]["shortNames"] == ["mdep"]
 
 
-def test_only_replicas_is_a_default_that_the_api_server_stores() -> None:
+def test_the_api_server_stores_replicas_for_autoscalers_and_a_generation_that_none_has_for_kstatus() -> None:
     stored = {path: schema["default"] for path, schema in NODES if "default" in schema}
     assert stored == {
         "ModelDeployment.spec.runtime": {},
         "ModelDeployment.spec.runtime.replicas": 2,
+        "ModelDeployment.status": {},
+        "ModelDeployment.status.observedGeneration": -1,
         "Router.spec": {},
         "Router.spec.replicas": 2,
+        "Router.status": {},
+        "Router.status.observedGeneration": -1,
     }
 
 

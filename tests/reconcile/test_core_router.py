@@ -217,8 +217,11 @@ def test_a_taken_name_is_told_and_left_alone() -> None:
     router = scene.api.objects[("Router", "default")]
     assert router["status"]["conditions"][0]["reason"] == "NameTaken"
     assert kstatus_of(router) == "Failed"
+    assert scene.condition("Stalled")["reason"] == "NameTaken"
+    assert f"There is a ConfigMap {ROUTER} that does not belong to this Router" in scene.status["message"]
+    scene.api.delete("ConfigMap", ROUTER)
+    scene.run(seconds(20))
     assert scene.status["phase"] == "Stable"
-    assert scene.condition("Available")["status"] == "False"
 
 
 def test_the_table_comes_before_everything_else() -> None:
@@ -266,7 +269,7 @@ def test_pods_that_are_not_ready_are_told_with_their_cause() -> None:
     router = scene.api.objects[("Router", "default")]
     assert router["status"]["conditions"][0]["reason"] == "Unschedulable"
     assert kstatus_of(router) == "InProgress"
-    assert scene.status["phase"] == "Stable"
+    assert scene.status["phase"] == "Starting"
     assert scene.condition("Available")["reason"] == "RouterNotReady"
 
 

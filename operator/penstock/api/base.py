@@ -85,6 +85,10 @@ class Stored:
 Count = Annotated[int, Field(strict=True, ge=0, le=2**53)]
 """A whole number that JSON carries exactly."""
 
+ObservedGeneration = Annotated[int, Field(strict=True, ge=-1, le=2**53), Stored()]
+"""The generation of an object that a status is about. The API server stores -1 with a new object: without it kstatus
+takes an object that nobody has looked at yet for one that is as wanted."""
+
 
 def _in_seconds(instant: datetime) -> str:
     return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

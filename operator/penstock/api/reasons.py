@@ -84,7 +84,8 @@ class Reason(StrEnum):
     )
     SELF_TEST_FAILED = "SelfTestFailed", "The model does not load or fails its trial inference; see the pod's log."
     NO_SPACE = "NoSpace", "The volume for models is full; raise spec.runtime.resources."
-    # Routers.
+    # Routers, and the way to them.
+    SERVICE_NOT_READY = "ServiceNotReady", "The Service that callers use is not as it must be; it is being made so."
     ROUTING = "Routing", "All router pods serve the wanted configuration; nothing to do."
     ROUTER_NOT_READY = "RouterNotReady", "A router pod is not ready; see its events."
     MODEL_NOT_RENDERED = "ModelNotRendered", "One model keeps its last good routes; the message names it and why."

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from penstock.api.base import BY_TYPE, MAP_BY_NAME, Count, Message, Note, Part, Stored
+from penstock.api.base import BY_TYPE, MAP_BY_NAME, Count, Message, Note, ObservedGeneration, Part, Stored
 from penstock.api.conditions import Condition
 from penstock.api.metadata import ObjectMeta
 from penstock.api.names import MAX_ROUTER_REPLICAS
@@ -37,8 +37,8 @@ class UnrenderedModel(Part):
 class RouterStatus(Part):
     """What the router does. Written by the operator alone."""
 
-    observed_generation: Count = 0
-    """Generation of the spec that this status is about."""
+    observed_generation: ObservedGeneration = -1
+    """Generation of the spec that this status is about. -1 until the operator has looked."""
     message: Message = ""
     """How the router stands, in a sentence."""
     replicas: Count = 0

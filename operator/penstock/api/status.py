@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import Field
 
 from penstock.api.actions import Verb
-from penstock.api.base import BY_TYPE, MAP_BY_NAME, Count, Instant, Message, Note, Part
+from penstock.api.base import BY_TYPE, MAP_BY_NAME, Count, Instant, Message, Note, ObservedGeneration, Part
 from penstock.api.conditions import Condition
 from penstock.api.guardrail import Metric
 from penstock.api.phases import Phase
@@ -128,8 +128,9 @@ class LastAction(Part):
 class ModelDeploymentStatus(Part):
     """Where the deployment stands. Written by the operator alone."""
 
-    observed_generation: Count = 0
-    """Generation of the spec that this status is about."""
+    observed_generation: ObservedGeneration = -1
+    """Generation of the spec that this status is about. -1 until the operator has looked: so nobody takes an object that
+    it has not seen yet for one that is ready."""
     epoch: Count = 0
     """Rises with every change of weights; a router ignores a lower one."""
     phase: Phase | None = None

@@ -7,10 +7,10 @@ from penstock.api.modelrevision import ModelRevision, Role
 from penstock.api.phases import Phase
 from penstock.api.reasons import Reason
 from penstock.api.status import ModelDeploymentStatus, Outcome
-from penstock.reconcile.assess import crew_of
 from penstock.reconcile.book import Book
 from penstock.reconcile.decide import Decided, warm_previous, watch_ends
 from penstock.reconcile.wanted import Wanted
+from penstock.reconcile.way import Gap, confirms, gap_of
 from penstock.rollout.trouble import Cure, Trouble
 from penstock.world import World
 
@@ -32,8 +32,8 @@ def outlook_of(world: World, decided: Decided, wanted: Wanted | None, obstacle: 
     """Where the deployment stands, as decided."""
     book = decided.book
     stable = book.stable
-    if stable is not None and (gone := _unavailable(world, stable)) is not None:
-        return gone
+    if stable is not None and (gap := gap_of(world, stable)) is not None:
+        return _interrupted(gap, world.deployment.status)
     if decided.hold is not None:
         hold = decided.hold
         return Outlook(hold.phase, hold.reason, hold.message, hold.until)
@@ -53,14 +53,16 @@ def _called(wanted: Wanted | None) -> str:
     return "Another revision" if wanted is None else f"Revision {wanted.name}"
 
 
-def _unavailable(world: World, stable: ModelRevision) -> Outlook | None:
-    crew = crew_of(world, stable.metadata.name)
-    if crew.ready > 0:
-        return None
-    trouble = crew.trouble(world.troubled_nodes, world.now, world.now)
-    if trouble is None:
-        return Outlook(Phase.UNAVAILABLE, Reason.STABLE_NOT_READY, "No pod of the stable revision is ready.")
-    return Outlook(Phase.UNAVAILABLE, trouble.reason, f"No pod of the stable revision is ready: {trouble.message}")
+def _interrupted(gap: Gap, before: ModelDeploymentStatus) -> Outlook:
+    """Calls do not reach the stable revision: not yet, or no longer."""
+    if gap.lasting:
+        return Outlook(Phase.REFUSED, gap.reason, gap.message)
+    return Outlook(_unless_first(Phase.UNAVAILABLE, before), gap.reason, gap.message)
+
+
+def _unless_first(phase: Phase, before: ModelDeploymentStatus) -> Phase:
+    """Until calls have reached a revision for the first time, the deployment is starting."""
+    return Phase.STARTING if before.phase in (None, Phase.STARTING) else phase
 
 
 def _under_way(candidate: ModelRevision) -> Outlook:
@@ -108,12 +110,19 @@ def _wanted_again(before: ModelDeploymentStatus, revision: ModelRevision) -> boo
 
 
 def _serving(world: World, book: Book, stable: ModelRevision) -> Outlook:
+    name = stable.metadata.name
+    if not confirms(world, book):
+        return Outlook(
+            _unless_first(Phase.RELEASING, world.deployment.status),
+            Reason.WEIGHT_UNCONFIRMED,
+            f"Not every router pod has confirmed that {name} gets all of the traffic.",
+        )
     ends, previous = watch_ends(world, stable), warm_previous(world, book)
     if previous is not None:
         return Outlook(
             Phase.WATCHING,
             Reason.WATCHING,
-            f"{stable.metadata.name} serves; {previous.metadata.name} stays warm until {ends:%Y-%m-%dT%H:%M:%SZ}.",
+            f"{name} serves; {previous.metadata.name} stays warm until {ends:%Y-%m-%dT%H:%M:%SZ}.",
             ends,
         )
-    return Outlook(Phase.STABLE, Reason.STABLE, f"{stable.metadata.name} serves.")
+    return Outlook(Phase.STABLE, Reason.STABLE, f"{name} serves.")

@@ -6,7 +6,9 @@ The table comes first: it is what moves traffic.
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
+from penstock.api.conditions import ConditionStatus, ConditionType
 from penstock.api.names import API_VERSION, LABEL_MANAGED_BY, MANAGED_BY, router_name
+from penstock.api.reasons import Reason
 from penstock.api.router import Router
 from penstock.reconcile.drift import first_difference, stamped
 from penstock.reconcile.effects import Apply, Create, Delete, Effect, Queue, Ref, Requeue, Status
@@ -22,6 +24,7 @@ from penstock.render.router_deployment import router_deployment
 from penstock.render.router_object import router_object
 from penstock.render.router_service import router_service
 from penstock.render.router_table import router_table
+from penstock.rollout.trouble import ready
 from penstock.world import Manifest, RouterWorld
 
 SOON = timedelta(seconds=1)
@@ -71,6 +74,7 @@ def reconcile_router(world: RouterWorld) -> Iterator[Effect]:
         metadata = router.metadata
         ref = Ref(API_VERSION, router.kind, metadata.namespace, metadata.name)
         yield Status(ref, metadata.uid, metadata.resource_version, status, 0)
+    yield from _woken(world)
 
 
 def entries_of(world: RouterWorld, before: Mapping[str, Entry]) -> tuple[Mapping[str, Entry], tuple[str, ...]]:
@@ -86,6 +90,21 @@ def entries_of(world: RouterWorld, before: Mapping[str, Entry]) -> tuple[Mapping
         if entry is not None:
             entries[name] = entry
     return entries, tuple(sorted(name for name in names if name not in ports))
+
+
+def _woken(world: RouterWorld) -> Iterator[Effect]:
+    """Call the deployments whose status says of the router what is no longer so."""
+    serving = ready(world.pods) > 0
+    stalled = world.router is not None and any(
+        it.type is ConditionType.STALLED for it in world.router.status.conditions
+    )
+    for model in world.models:
+        told = next((it for it in model.deployment.status.conditions if it.type == ConditionType.AVAILABLE), None)
+        if told is None:
+            continue
+        without = told.status is not ConditionStatus.TRUE and told.reason is Reason.ROUTER_NOT_READY
+        if (without and (serving or stalled)) or (told.status is ConditionStatus.TRUE and not serving):
+            yield Requeue(Queue.DEPLOYMENT, world.namespace, model.deployment.metadata.name, timedelta(0))
 
 
 def _owner(router: Router) -> Owner:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from penstock.api.conditions import ConditionType
 from penstock.api.metadata import ObjectMeta
 from penstock.api.reasons import Reason
 from penstock.api.router import Router
@@ -46,10 +47,14 @@ def _least(pods: Sequence[str], told: Mapping[str, int | None]) -> int | None:
 
 
 def _problem(name: str, router: Router | None) -> tuple[str, Reason | None]:
+    """What the router's status says against this model; what keeps the router from working at all counts too."""
     if router is None:
         return "", None
+    stalled = next((it for it in router.status.conditions if it.type is ConditionType.STALLED), None)
     message = next((model.message for model in router.status.unrendered if model.name == name), "")
-    if not message:
+    if message:
+        exhausted = stalled is not None and stalled.reason is Reason.PORTS_EXHAUSTED
+        return message, Reason.PORTS_EXHAUSTED if exhausted else Reason.MODEL_NOT_RENDERED
+    if stalled is None or stalled.reason in (Reason.PORTS_EXHAUSTED, Reason.MODEL_NOT_RENDERED):
         return "", None
-    exhausted = any(it.reason is Reason.PORTS_EXHAUSTED for it in router.status.conditions)
-    return message, Reason.PORTS_EXHAUSTED if exhausted else Reason.MODEL_NOT_RENDERED
+    return stalled.message, stalled.reason

@@ -6,7 +6,7 @@ from penstock.api.names import LABEL_DEPLOYMENT, LABEL_REVISION
 from penstock.api.phases import Phase
 from penstock.api.reasons import Reason
 from penstock.api.status import CandidateStatus, EvidenceRow, ModelDeploymentStatus, StableStatus
-from penstock.reconcile.assess import crew_of, evidence_of
+from penstock.reconcile.assess import evidence_of
 from penstock.reconcile.book import Book
 from penstock.reconcile.conditions import STALLED, conditions_of
 from penstock.reconcile.decide import Decided, refresh_due, whole_second
@@ -14,6 +14,7 @@ from penstock.reconcile.hearing import last_action
 from penstock.reconcile.history import history_of
 from penstock.reconcile.outlook import Outlook
 from penstock.reconcile.wanted import Wanted
+from penstock.reconcile.way import gap_of
 from penstock.world import World
 
 
@@ -100,18 +101,10 @@ def _selector(deployment: str, stable: ModelRevision) -> str:
 def _available(world: World, stable: ModelRevision | None) -> tuple[bool, Reason, str]:
     if stable is None:
         return False, Reason.STARTING, "No revision has been ready yet."
-    name = stable.metadata.name
-    if crew_of(world, name).ready == 0:
-        return False, Reason.STABLE_NOT_READY, f"No pod of {name} is ready."
-    if world.route.port is None:
-        return False, world.route.problem_reason or Reason.ROUTER_NOT_READY, _routed(world, name)
-    if world.route.ready_pods == 0:
-        return False, Reason.ROUTER_NOT_READY, "No router pod is ready, so no call is answered."
-    return True, Reason.STABLE, f"{name} serves."
-
-
-def _routed(world: World, name: str) -> str:
-    return world.route.problem or f"The router has no port for {name} yet."
+    gap = gap_of(world, stable)
+    if gap is not None:
+        return False, gap.reason, gap.message
+    return True, Reason.STABLE, f"{stable.metadata.name} serves."
 
 
 def _released(stable: ModelRevision | None, wanted: Wanted | None, outlook: Outlook) -> tuple[bool, Reason, str]:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from core_bench.published import assert_published
+
 Document = dict[str, Any]
 Key = tuple[str, str]
 
@@ -19,6 +21,10 @@ GENERATIONS = frozenset({"ModelDeployment", "Router", "ModelRevision", "Deployme
 """Kinds whose generation counts changes."""
 ATOMIC = frozenset({"selector", "podSelector", "nodeSelector"})
 """Maps that an apply replaces whole."""
+UNSEEN = {"observedGeneration": -1}
+"""The status that an object of ours has before anybody wrote one, as the definitions say."""
+OBSERVED = frozenset({"ModelDeployment", "Router"})
+"""Our kinds with a status: each one that is ever stored is held against what is published of it."""
 IMMUTABLE_SPECS = frozenset({"ModelRevision"})
 
 
@@ -67,6 +73,8 @@ class ApiModel:
             raise AlreadyExistsError(str(key))
         if key[0] in STATUS_KINDS:
             document.pop("status", None)
+        if key[0] in OBSERVED:
+            document["status"] = dict(UNSEEN)
         self.uids += 1
         document["metadata"] |= {
             "uid": f"00000000-0000-0000-0000-{self.uids:012d}",
@@ -170,6 +178,9 @@ class ApiModel:
         document["metadata"]["managedFields"] = [*known, entry | ({"subresource": subresource} if subresource else {})]
 
     def _store(self, key: Key, document: Document) -> None:
+        if key[0] in OBSERVED:
+            document["status"] = UNSEEN | (document.get("status") or {})
+            assert_published(document)
         self.versions += 1
         self.writes += 1
         document["metadata"]["resourceVersion"] = str(self.versions)

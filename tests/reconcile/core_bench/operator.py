@@ -150,7 +150,7 @@ class Operator:
             self.observe(effect)
             perform(self.api, effect)
             if isinstance(effect, Status) and effect.ref.kind == "ModelDeployment":
-                assert_sound(self.api.objects[("ModelDeployment", effect.ref.name)])
+                assert_sound(self.api, self.cluster.pods.values(), self.cluster.serving, effect.ref.name)
             if cut:
                 raise CutError
 
