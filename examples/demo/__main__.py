@@ -12,7 +12,8 @@ from pathlib import Path
 import cluster
 import objects
 import observation
-from training import Version, train
+from cluster import Window
+from training import Trained, Version, train
 from view import View, opened
 
 PATIENCE_SECONDS = 240.0
@@ -38,10 +39,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         trained = train(Path(folder))
     cluster.apply(*objects.setting(trained))
+    _rolled_out("store")
     first, *others = trained.versions
-    with opened() as view:
-        _serve(first, view)
-        outcomes = {version.name: _release(version, view) for version in others}
+    with cluster.window() as window, opened() as view:
+        _serve(first, trained, view)
+        outcomes = {version.name: _release(version, window, view) for version in others}
         _last_words(view, time.monotonic() - began)
     print(json.dumps(outcomes), flush=True)
     right = all(outcomes[name]["verdict"] == verdict for name, verdict in EXPECTED.items())
@@ -49,15 +51,18 @@ def main() -> int:
     return int(not (right and unharmed))
 
 
-def _serve(version: Version, view: View) -> None:
+def _serve(version: Version, trained: Trained, view: View) -> None:
     view.title(f"{version.name}: {version.story}. The first version gets all traffic when it is ready.")
     _forget()
     cluster.apply(objects.model_deployment(version))
     cluster.kubectl("wait", "--for=condition=Ready", f"mdep/{objects.MODEL}", "-n", objects.NAMESPACE, "--timeout=240s")
-    cluster.apply(objects.callers())
-    rollout = ("rollout", "status", "deployment/caller", "-n", objects.NAMESPACE, "--timeout=120s")
-    cluster.kubectl(*rollout)
+    cluster.apply(objects.callers(trained))
+    _rolled_out("caller")
     view.say(f"It serves; callers send {objects.RATE} rows a second to http://{objects.MODEL}.{objects.NAMESPACE}.svc")
+
+
+def _rolled_out(name: str) -> None:
+    cluster.kubectl("rollout", "status", f"deployment/{name}", "-n", objects.NAMESPACE, "--timeout=120s")
 
 
 def _forget() -> None:
@@ -67,16 +72,18 @@ def _forget() -> None:
     cluster.kubectl("wait", "--for=delete", "modelrevisions", "--all", *everything, "--timeout=120s")
 
 
-def _release(version: Version, view: View) -> Outcome:
+def _release(version: Version, window: Window, view: View) -> Outcome:
     """Apply a version and watch until it is decided."""
     view.title(f"{version.name}: {version.story}.")
-    start, before = time.time(), observation.look().history
+    start, before = time.time(), observation.look(window).history
+    felt = observation.Felt(start)
     cluster.apply(objects.model_deployment(version))
     candidate = ""
     while True:
-        sight = observation.look()
+        sight = observation.look(window)
         candidate = sight.candidate or candidate
-        view.show(sight, observation.felt(start, time.time()))
+        felt.read(window)
+        view.show(sight, felt)
         if sight.generation_seen and (verdict := _verdict(sight, before)):
             break
         if time.time() - start > PATIENCE_SECONDS:
@@ -84,8 +91,8 @@ def _release(version: Version, view: View) -> Outcome:
         time.sleep(LOOK_EVERY_SECONDS)
     time.sleep(SETTLE_SECONDS)
     ledger = observation.Ledger(start)
-    ledger.read(candidate)
-    felt = observation.felt(start, time.time())
+    ledger.read(window, candidate)
+    felt.read(window)
     outcome: Outcome = {
         "verdict": verdict,
         "reason": sight.reason,

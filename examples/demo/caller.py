@@ -1,11 +1,17 @@
-"""Runs in a pod: sends real rows to the model at a steady rate and prints, four times a second, what came back."""
+"""Runs in a pod: sends real rows to the model at a steady rate and prints, four times a second, what came back.
+
+On SIGTERM it sends no more, waits for the last answers and prints them too, so that its lines add up to all it sent.
+"""
 
 import http.client
 import json
+import signal
 import sys
 import threading
 import time
 from collections import Counter
+from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 
 THREADS = 16
@@ -44,28 +50,47 @@ def call(connection: http.client.HTTPConnection, path: str, body: str) -> str:
     return answer.getheader("x-penstock-revision", "unknown")
 
 
-def send(host: str, path: str, bodies: list[str], start: float, every: float, tally: Tally) -> None:
-    """One request every so many seconds, whatever the answers take."""
-    connection = http.client.HTTPConnection(host, 80, timeout=PATIENCE_SECONDS)
-    turn = 0
-    while True:
-        due = start + turn * every
-        time.sleep(max(0.0, due - time.monotonic()))
-        tally.count(call(connection, path, bodies[(turn * THREADS + int(start * 1e6)) % len(bodies)]))
-        turn += 1
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """One request every so many seconds to `path` of `host`, whatever the answers take."""
+
+    host: str
+    path: str
+    bodies: list[str]
+    every: float
+
+    def send(self, first: float, tally: Tally, ended: threading.Event) -> None:
+        """Send the bodies in turn from `first` (monotonic seconds) on, until it has ended."""
+        connection = http.client.HTTPConnection(self.host, 80, timeout=PATIENCE_SECONDS)
+        for turn, body in enumerate(cycle(self.bodies)):
+            if ended.wait(max(0.0, first + turn * self.every - time.monotonic())):
+                return
+            tally.count(call(connection, self.path, body))
 
 
 def main(host: str, model: str, rate: str, rows: str) -> None:
     """Call `host` for `model` at `rate` requests a second."""
-    bodies = Path(rows).read_text().splitlines()
-    tally, every, start = Tally(), THREADS / float(rate), time.monotonic()
-    for thread in range(THREADS):
-        mine = bodies[thread:] + bodies[:thread]
-        arguments = (host, f"/v2/models/{model}/infer", mine, start + thread * every / THREADS, every, tally)
-        threading.Thread(target=send, args=arguments, daemon=True).start()
-    while True:
-        time.sleep(EVERY_SECONDS)
-        print(json.dumps({"t": time.time(), "answers": tally.taken()}), flush=True)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    ended, tally, start = threading.Event(), Tally(), time.monotonic()
+    bodies, every = Path(rows).read_text().splitlines(), THREADS / float(rate)
+    threads = []
+    for number in range(THREADS):
+        own = bodies[number::THREADS]
+        sender = Sender(host, f"/v2/models/{model}/infer", own, every)
+        first = start + number * every / THREADS
+        threads.append(threading.Thread(target=sender.send, args=(first, tally, ended), daemon=True))
+        threads[-1].start()
+    while signal.sigtimedwait({signal.SIGTERM}, EVERY_SECONDS) is None:
+        tell(tally)
+    ended.set()
+    for thread in threads:
+        thread.join()
+    tell(tally)
+
+
+def tell(tally: Tally) -> None:
+    """Print what came back since the last line."""
+    print(json.dumps({"t": time.time(), "answers": tally.taken()}), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,21 @@
 """The cluster: brought up, filled with images and the operator, and asked through kubectl."""
 
+import http.client
 import json
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+sys.path.append(str(Path(__file__).resolve().parents[2]))
+
+from localcluster.processes import tied
 
 ROOT = Path(__file__).resolve().parents[2]
 TARGETS = ("operator", "serving", "router")
@@ -60,15 +67,45 @@ def apply(*objects: Json) -> None:
     kubectl("apply", "--server-side", "-f", "-", given=yaml.safe_dump_all(objects))
 
 
-def read(*arguments: str) -> Json:
-    """`kubectl get … -o json`."""
-    found: Json = json.loads(kubectl("get", *arguments, "-o", "json"))
-    return found
+class Window:
+    """Reads from the API server, and from pods and Services behind it, over one connection: a kubectl for each look would
+    take more of a small machine than the models do."""
+
+    def __init__(self, port: int) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20.0)
+
+    def text(self, path: str) -> str:
+        """The answer to a GET. Raises CommandFailedError."""
+        try:
+            self._connection.request("GET", path)
+            answer = self._connection.getresponse()
+            body = answer.read().decode(errors="replace")
+        except (OSError, http.client.HTTPException) as error:
+            self._connection.close()
+            raise CommandFailedError(f"GET {path}: {error!r}") from error
+        if answer.status != 200:
+            raise CommandFailedError(f"GET {path}: {answer.status} {body[:300]}")
+        return body
+
+    def read(self, path: str) -> Json:
+        """The object, or the list of objects, at a path. Raises CommandFailedError."""
+        found: Json = json.loads(self.text(path))
+        return found
 
 
-def raw(path: str) -> str:
-    """The answer of the API server, or of a pod or Service behind it."""
-    return kubectl("get", "--raw", path)
+@contextmanager
+def window() -> Iterator[Window]:
+    """A window that `kubectl proxy` holds open, whatever kubectl takes to reach the cluster."""
+    command = tied(["kubectl", "proxy", "--address=127.0.0.1", "--port=0"])
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as proxy:  # noqa: S603
+        try:
+            assert proxy.stdout is not None
+            told = re.search(r":(\d+)$", proxy.stdout.readline().strip())
+            if told is None:
+                raise CommandFailedError("kubectl proxy: it does not say where it serves")
+            yield Window(int(told[1]))
+        finally:
+            proxy.terminate()
 
 
 def kubectl(*arguments: str, given: str | None = None) -> str:

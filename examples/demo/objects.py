@@ -1,6 +1,7 @@
 """The Kubernetes objects of the demo, all in one namespace that enforces the `restricted` level."""
 
 import base64
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ SERVING_IMAGE = "docker.io/penstock/serving:dev"
 STORE_PORT = 8000
 RATE = 80
 """Requests per second."""
+CALLER = Path(__file__).with_name("caller.py")
 STEPS = ({"weight": 25}, {"weight": 50})
 
 Json = dict[str, Any]
@@ -21,7 +23,7 @@ Json = dict[str, Any]
 def setting(trained: Trained) -> list[Json]:
     """What is there before the first model: the namespace, a web server with the archives, and the callers' rows."""
     archives = {f"{version.name}.tar.gz": base64.b64encode(version.archive).decode() for version in trained.versions}
-    caller = Path(__file__).with_name("caller.py").read_text()
+    digests = "".join(version.digest for version in trained.versions)
     return [
         {
             "apiVersion": "v1",
@@ -35,8 +37,8 @@ def setting(trained: Trained) -> list[Json]:
             },
         },
         _config_map("store", {}) | {"binaryData": archives},
-        _config_map("caller", {"caller.py": caller, "rows.jsonl": "\n".join(trained.requests) + "\n"}),
-        _deployment("store", ["python", "-m", "http.server", str(STORE_PORT), "--directory", "/files"]),
+        _config_map("caller", {"caller.py": CALLER.read_text(), "rows.jsonl": _rows(trained)}),
+        _deployment("store", ["python", "-m", "http.server", str(STORE_PORT), "--directory", "/files"], digests),
         {
             "apiVersion": "v1",
             "kind": "Service",
@@ -46,9 +48,14 @@ def setting(trained: Trained) -> list[Json]:
     ]
 
 
-def callers() -> Json:
+def callers(trained: Trained) -> Json:
     """The pod that sends rows to the model's Service."""
-    return _deployment("caller", ["python", "/files/caller.py", MODEL, MODEL, str(RATE), "/files/rows.jsonl"])
+    command = ["python", "/files/caller.py", MODEL, MODEL, str(RATE), "/files/rows.jsonl"]
+    return _deployment("caller", command, CALLER.read_text() + _rows(trained))
+
+
+def _rows(trained: Trained) -> str:
+    return "\n".join(trained.requests) + "\n"
 
 
 def model_deployment(version: Version) -> Json:
@@ -78,7 +85,10 @@ def _config_map(name: str, data: Mapping[str, str]) -> Json:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": _metadata(name), "data": dict(data)}
 
 
-def _deployment(name: str, command: Sequence[str]) -> Json:
+def _deployment(name: str, command: Sequence[str], files: str) -> Json:
+    """One pod of the serving image over the ConfigMap of its name; another one when what the files are changes, because
+    a running pod would see that only a minute later."""
+    content = hashlib.sha256(files.encode()).hexdigest()
     container = {
         "name": name,
         "image": SERVING_IMAGE,
@@ -101,7 +111,7 @@ def _deployment(name: str, command: Sequence[str]) -> Json:
             "strategy": {"type": "Recreate"},
             "selector": {"matchLabels": {"app": name}},
             "template": {
-                "metadata": {"labels": {"app": name}},
+                "metadata": {"labels": {"app": name}, "annotations": {"penstock.dev/files": content}},
                 "spec": {
                     "automountServiceAccountToken": False,
                     "enableServiceLinks": False,

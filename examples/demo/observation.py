@@ -3,13 +3,15 @@
 import json
 import time
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from cluster import CommandFailedError, Json, kubectl, raw, read
+from cluster import CommandFailedError, Json, Window
 from objects import MODEL, NAMESPACE
 
-ROUTER_PODS = "penstock.dev/router=default,app.kubernetes.io/component=router"
+PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
+ROUTER_PODS = f"{PODS}?labelSelector=penstock.dev%2Frouter%3Ddefault,app.kubernetes.io%2Fcomponent%3Drouter"
+CALLER_PODS = f"{PODS}?labelSelector=app%3Dcaller"
+DEPLOYMENT = f"/apis/penstock.dev/v1alpha1/namespaces/{NAMESPACE}/modeldeployments/{MODEL}"
 AGENT_PORT = 9100
 LEDGER_EVERY_SECONDS = 0.25
 EVIDENCE = f"/api/v1/namespaces/penstock-system/services/penstock-operator:8080/proxy/evidence/{NAMESPACE}/{MODEL}"
@@ -30,9 +32,9 @@ class Sight:
     evidence: Json | None
 
 
-def look() -> Sight:
+def look(window: Window) -> Sight:
     """Read the ModelDeployment and the live evidence."""
-    deployment = read("modeldeployment", MODEL, "-n", NAMESPACE)
+    deployment = window.read(DEPLOYMENT)
     status = deployment.get("status", {})
     ready: Json = next((item for item in status.get("conditions", ()) if item["type"] == "Ready"), {})
     candidate = status.get("candidate", {})
@@ -45,37 +47,40 @@ def look() -> Sight:
         candidate=candidate.get("revision", ""),
         weight=candidate.get("weight", 0),
         history=tuple((row["revision"], row["outcome"]) for row in status.get("history", ())),
-        evidence=_evidence() if candidate.get("weight") else None,
+        evidence=_evidence(window) if candidate.get("weight") else None,
     )
 
 
-def _evidence() -> Json | None:
+def _evidence(window: Window) -> Json | None:
     try:
-        found: Json = json.loads(raw(EVIDENCE))
+        return window.read(EVIDENCE)
     except CommandFailedError:
         return None
-    return found
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Felt:
-    """What callers got from `start` to `end`: answers by revision, and failures by kind."""
+    """What callers got since `start` (seconds since 1970): answers by revision, and failures by kind. `until` is how far
+    the caller's log, whose lines hold the counts of a quarter of a second each, has been read."""
 
-    answers: Mapping[str, int]
-    failures: Mapping[str, int]
+    start: float
+    until: float = 0.0
+    answers: Counter[str] = field(default_factory=Counter)
+    failures: Counter[str] = field(default_factory=Counter)
 
+    def read(self, window: Window) -> None:
+        """Read on in the log."""
+        since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(max(self.start, self.until) - 1))
+        for pod in window.read(CALLER_PODS)["items"]:
+            for line in window.text(f"{PODS}/{pod['metadata']['name']}/log?sinceTime={since}").splitlines():
+                self._take(json.loads(line))
 
-def felt(start: float, end: float) -> Felt:
-    """Read the caller's log, whose lines hold the counts of a quarter of a second each."""
-    answers: Counter[str] = Counter()
-    failures: Counter[str] = Counter()
-    since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(start - 1))
-    for line in kubectl("logs", "-n", NAMESPACE, "deployment/caller", f"--since-time={since}").splitlines():
-        told = json.loads(line)
-        if start <= told["t"] <= end:
-            for outcome, count in told["answers"].items():
-                (failures if outcome.startswith("failed") else answers)[outcome] += count
-    return Felt(dict(answers), dict(failures))
+    def _take(self, told: Json) -> None:
+        if told["t"] <= max(self.start, self.until):
+            return
+        self.until = told["t"]
+        for outcome, count in told["answers"].items():
+            (self.failures if outcome.startswith("failed") else self.answers)[outcome] += count
 
 
 @dataclass(slots=True)
@@ -85,13 +90,13 @@ class Ledger:
     start: float
     rows: list[Json] = field(default_factory=list)
 
-    def read(self, revision: str) -> None:
+    def read(self, window: Window, revision: str) -> None:
         """Replace `rows` with what the routers have written of this revision as a candidate."""
-        pods = read("pods", "-n", NAMESPACE, "-l", ROUTER_PODS)["items"]
+        pods = window.read(ROUTER_PODS)["items"]
         self.rows = [
             row
             for pod in pods
-            for line in raw(_ledger_of(pod["metadata"]["name"])).splitlines()
+            for line in window.text(_ledger_of(pod["metadata"]["name"])).splitlines()
             if (row := json.loads(line))["t"] >= self.start
             and row["revision"] == revision
             and row["arm"] == "candidate"
@@ -118,4 +123,4 @@ def _bad(row: Json) -> int:
 
 
 def _ledger_of(pod: str) -> str:
-    return f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}:{AGENT_PORT}/proxy/ledger?model={MODEL}"
+    return f"{PODS}/{pod}:{AGENT_PORT}/proxy/ledger?model={MODEL}"

@@ -85,7 +85,7 @@ class Panels:
 
     def say(self, text: str) -> None:
         """See View."""
-        self._live.console.print(f"  {text}")
+        self._live.console.print(f"  {text}", markup=False)
 
     def show(self, sight: Sight, felt: Felt) -> None:
         """See View."""
