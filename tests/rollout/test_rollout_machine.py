@@ -1,5 +1,6 @@
 """The state machine of a release: a row for each state and each thing that can be in its way."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from penstock.api.actions import Verb
 from penstock.api.phases import Phase
 from penstock.api.reasons import Reason
-from penstock.api.rollout import OnDeadline, Strategy
+from penstock.api.rollout import OnDeadline, Pause, Step, Strategy
 from penstock.api.scalars import Duration
 from penstock.rollout.machine import next_move, next_move_of_first, watch
 from penstock.rollout.moves import Advance, Hold, Promote, TakeBack
@@ -17,7 +18,7 @@ from penstock.rollout.situation import Situation
 from penstock.rollout.trouble import Cure, Trouble
 from penstock.world import Decision, Judgement
 from rollout_pods import NOW, ended, pod, server
-from rollout_situations import COLLECTING, PROMOTE, ROLLBACK, crew, hold, judged, situation
+from rollout_situations import COLLECTING, PROMOTE, ROLLBACK, STEPS, crew, hold, judged, situation
 
 AGO = NOW - timedelta(seconds=10)
 YOUNG = timedelta(minutes=2)
@@ -25,6 +26,8 @@ CRASHING = pod(server(exits=3, last_exit=ended(), waiting="CrashLoopBackOff"), n
 FULL_NODES = pod(unschedulable="0/3 nodes are available", name="homeless")
 TAKEN = Trouble(Reason.NAME_TAKEN, "There is a Service fraud that is not ours.", Cure.PERSON)
 LEAVING = Trouble(Reason.NAME_TAKEN, "The Service of before is still being removed.", Cure.TIME)
+
+LAST_PAUSE = (*STEPS, Step(pause=Pause(duration=Duration("1s"))))
 
 
 def moves(name: str, at: Situation, move: object) -> ParameterSet:
@@ -90,6 +93,12 @@ ROWS = [
     # Promotion.
     moves("decided after the last step", situation(3, 50, evidence=judged(PROMOTE)),
           Promote(Reason.HARM_EXCLUDED, PROMOTE.says)),
+    moves("decided after a last pause without a request", situation(
+        4, 50, rollout={"steps": LAST_PAUSE}, requests_wanted=0, evidence=judged(PROMOTE, requests=0), step_since=AGO),
+        (Phase.RELEASING, Reason.NO_CANDIDATE_TRAFFIC)),
+    moves("decided after a last pause", situation(
+        4, 50, rollout={"steps": LAST_PAUSE}, requests_wanted=0, evidence=judged(PROMOTE), step_since=AGO),
+        Promote(Reason.HARM_EXCLUDED, PROMOTE.says)),
     moves("decided before the last step", situation(1, 25, evidence=judged(PROMOTE)), Advance(2, 25)),
     moves("not decided after the last step", situation(3, 50), (Phase.RELEASING, Reason.COLLECTING)),
     moves("decided, with too few pods for everything", situation(3, 50, candidate=crew(3), evidence=judged(PROMOTE)),
@@ -248,8 +257,24 @@ SITUATIONS = st.builds(
 
 @given(SITUATIONS)
 def test_a_verdict_against_the_candidate_is_never_held_up(at: Situation) -> None:
-    if at.evidence is not None and at.evidence.judgement.decision is Decision.ROLLBACK:
+    if at.judged is not None and at.judged.judgement.decision is Decision.ROLLBACK:
         assert isinstance(next_move(at), TakeBack)
+
+
+@given(SITUATIONS, st.sampled_from([COLLECTING, PROMOTE, ROLLBACK]) | st.sampled_from(Reason), st.booleans())
+def test_before_the_first_weight_no_judgement_moves_or_holds_anything(
+    at: Situation, word: Judgement | Reason, saturated: bool
+) -> None:
+    untouched = replace(at, release=at.release.model_copy(update={"step": 0, "weight": 0}), evidence=None)
+    judgement = word if isinstance(word, Judgement) else hold(word).judgement
+    assert next_move(replace(untouched, evidence=judged(judgement, saturated=saturated))) == next_move(untouched)
+    assert watch(replace(untouched, evidence=judged(judgement))) == watch(untouched)
+
+
+@given(SITUATIONS)
+def test_nothing_is_promoted_by_a_verdict_without_requests(at: Situation) -> None:
+    if at.asked is None and at.strategy is Strategy.CANARY and at.counted == 0:
+        assert not isinstance(next_move(at), Promote)
 
 
 @given(SITUATIONS)

@@ -88,7 +88,7 @@ def _abort_asked(situation: Situation) -> Move | None:
 
 def _worse(situation: Situation) -> Move | None:
     """A verdict against the candidate holds however old it is."""
-    evidence = situation.evidence
+    evidence = situation.judged
     if evidence is None or evidence.judgement.decision is not Decision.ROLLBACK:
         return None
     return TakeBack(Reason.WORSE, evidence.judgement.says)
@@ -221,9 +221,9 @@ def _unconfirmed(situation: Situation) -> Move | None:
 def _without_evidence(situation: Situation) -> Move | None:
     if not situation.position.begun or situation.fresh is not None:
         return None
-    if situation.evidence is None:
+    if situation.judged is None:
         return _waiting(situation, Reason.NO_EVIDENCE, "Nothing has been counted yet.")
-    away = situation.evidence.unreachable
+    away = situation.judged.unreachable
     who = f"{len(away)} router pods" if away else "the routers"
     return _waiting(
         situation, Reason.EVIDENCE_UNREACHABLE, f"The counts of {who} cannot be had; nothing moves meanwhile."
@@ -275,6 +275,10 @@ def _progress(situation: Situation) -> Move:
     assert evidence is not None
     if following is None and evidence.judgement.decision is not Decision.PROMOTE:
         return _waiting(situation, Reason.COLLECTING, evidence.judgement.says)
+    if following is None and situation.counted == 0:
+        return _waiting(
+            situation, Reason.NO_CANDIDATE_TRAFFIC, f"No request of the candidate is judged at {at.weight} % yet."
+        )
     if following is not None and following.weight > at.weight and not situation.exposure_allowed:
         return _waiting(
             situation,
@@ -310,8 +314,7 @@ def _step_lasts(situation: Situation) -> Hold | None:
             f"Waits {pause.duration} at {situation.release.weight} %, as step {situation.release.step + 1} says.",
             situation.release.step_since + pause.duration.timedelta,
         )
-    evidence = situation.fresh
-    counted = 0 if evidence is None or evidence.epoch != situation.release.epoch else evidence.requests
+    counted = situation.counted
     if counted >= situation.requests_wanted:
         return None
     return _waiting(

@@ -84,7 +84,18 @@ class Situation:
         return self.now - self.release.step_since
 
     @property
+    def judged(self) -> Evidence | None:
+        """The evidence, once the candidate has had traffic: before that nothing can be known of it, for or against."""
+        return self.evidence if self.position.begun else None
+
+    @property
     def fresh(self) -> Evidence | None:
-        """The evidence, unless it is old."""
-        found = self.evidence
+        """What is judged, unless it is old."""
+        found = self.judged
         return found if found is not None and self.now - found.as_of <= FRESH else None
+
+    @property
+    def counted(self) -> int:
+        """Requests of the candidate that were judged at the weight in force."""
+        found = self.fresh
+        return 0 if found is None or found.epoch != self.release.epoch else found.requests
