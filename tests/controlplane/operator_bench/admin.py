@@ -4,6 +4,7 @@ import base64
 import json
 import ssl
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,21 @@ class Admin:
         """What `kubectl patch --type=merge` does."""
         tail = f"/{subresource}" if subresource else ""
         return self.call("PATCH", f"{PATHS[kind].format(namespace)}/{name}{tail}", change, form=MERGE)
+
+    def watch(self, path: str, since: str, seconds: int = 10) -> Iterator[Json]:
+        """Changes after a resource version, for so long."""
+        query = {
+            "watch": "true",
+            "resourceVersion": since,
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": str(seconds),
+        }
+        with self._http.stream("GET", path, params=query, timeout=seconds + 10) as answer:
+            answer.raise_for_status()
+            for line in answer.iter_lines():
+                event = json.loads(line)
+                assert event["type"] != "ERROR", event
+                yield event
 
     def delete(self, kind: str, namespace: str, name: str) -> None:
         """Delete an object."""

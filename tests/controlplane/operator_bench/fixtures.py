@@ -12,6 +12,7 @@ from operator_bench.agents import Agents
 from operator_bench.audit import Trail
 from operator_bench.kubelet import Kubelet
 from operator_bench.process import OperatorProcess
+from operator_bench.statuses import Statuses
 
 ROOT = Path(__file__).parents[3]
 
@@ -26,6 +27,7 @@ class Bench:
     agents: Agents
     trail: Trail
     operator: OperatorProcess
+    statuses: Statuses
 
 
 @pytest.fixture(scope="session")
@@ -36,17 +38,30 @@ def bench(apiserver, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench
     kubelet = Kubelet(apiserver.kubeconfig)
     agents = Agents(apiserver.kubeconfig, kubelet)
     operator = OperatorProcess(apiserver, agents.port, tmp_path_factory.mktemp("operator"))
+    statuses = Statuses(apiserver.kubeconfig)
     kubelet.start()
     agents.start()
+    statuses.start()
     operator.start()
     try:
-        yield Bench(apiserver, admin, kubelet, agents, Trail(apiserver.audit_log), operator)
+        yield Bench(apiserver, admin, kubelet, agents, Trail(apiserver.audit_log), operator, statuses)
+        statuses.check(everything=True)
+        assert statuses.checked > 0
     finally:
+        statuses.stop()
         if operator.is_running():
             operator.kill()
         agents.stop()
         kubelet.stop()
         admin.close()
+
+
+@pytest.fixture(autouse=True)
+def what_is_published_holds(request: pytest.FixtureRequest) -> Iterator[None]:
+    """No test with the operator has to ask for it: every status stored meanwhile is checked."""
+    yield
+    if "bench" in request.fixturenames:
+        request.getfixturevalue("bench").statuses.check()
 
 
 def install(cluster) -> None:

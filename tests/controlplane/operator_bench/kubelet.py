@@ -24,6 +24,8 @@ class Kubelet:
     def __init__(self, kubeconfig) -> None:
         self._admin = Admin(kubeconfig)
         self.unready: set[str] = set()
+        self.routerless: set[str] = set()
+        """Namespaces whose router pods do not become ready."""
         self.routers: dict[str, tuple[str, str]] = {}
         """By address: namespace and name of the router pod."""
         self._addresses: dict[str, str] = {}
@@ -70,6 +72,8 @@ class Kubelet:
             binding = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": metadata["name"]}, "target": target}
             self._admin.answer("POST", f"{path}/binding", binding)
         ready = metadata["labels"].get("penstock.dev/revision") not in self.unready
+        if metadata["labels"].get("app.kubernetes.io/component") == ROUTER_COMPONENT:
+            ready = metadata["namespace"] not in self.routerless
         conditions = {c["type"]: c["status"] for c in pod["status"].get("conditions", [])}
         if conditions.get("Ready") != str(ready) or pod["status"].get("phase") != "Running":
             self._admin.answer("PATCH", f"{path}/status", {"status": self._status(pod, ready)}, form=MERGE)
