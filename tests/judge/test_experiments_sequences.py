@@ -316,7 +316,7 @@ def test_false_discoveries_keep_their_rate_even_among_copies_of_one_metric():
 
 
 def test_savvi_stops_where_we_do():
-    savvi = pytest.importorskip("savvi.multinomial", reason="an oracle, not a dependency")
+    savvi = pytest.importorskip("savvi.multinomial", reason="an oracle that the extra `oracles` installs")
     theirs = savvi.Multinomial(0.05, np.array([0.25, 0.25, 0.5]), k=60)
     ours = SampleRatio.declared((0.25, 0.25, 0.5), (60.0,))
     for one in np.random.RandomState(3).multinomial(1, [0.2, 0.2, 0.6], size=300):
@@ -326,7 +326,7 @@ def test_savvi_stops_where_we_do():
 
 
 def test_savvi_regresses_as_we_do():
-    savvi = pytest.importorskip("savvi.linear_regression", reason="an oracle, not a dependency")
+    savvi = pytest.importorskip("savvi.linear_regression", reason="an oracle that the extra `oracles` installs")
     generator = np.random.default_rng(5)
     model = savvi.LinearRegression(0.05, 2, phi=2.0)
     for _ in range(80):
