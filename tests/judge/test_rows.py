@@ -75,6 +75,7 @@ def test_users_are_read() -> None:
         ({"slow": {"p99": "12"}}, Fault.MALFORMED),
         ({"version": 1.5}, Fault.MALFORMED),
         ({"version": True}, Fault.MALFORMED),
+        ({"version": 10**40}, Fault.ABSURD),
         ({"version": "v" * 200}, Fault.MALFORMED),
         ({"router": 7}, Fault.MALFORMED),
         ({"router": "r" * 200}, Fault.MALFORMED),

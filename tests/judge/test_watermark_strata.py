@@ -4,7 +4,7 @@ import pytest
 from penstock.judge.criteria import Arm
 from penstock.judge.rows import MISSING, Fault, Row, Users
 from penstock.judge.strata import Strata, enough
-from penstock.judge.watermark import GAP, JUMP, MOST_OPEN, SILENCE, Second, Watermark
+from penstock.judge.watermark import GAP, JUMP, MOST_OPEN, MOST_TAINTED, SILENCE, Second, Watermark
 
 
 def row(t: float, arm: Arm = Arm.STABLE, requests: int = 10, events: int = 0, **more: object) -> Row:
@@ -50,6 +50,9 @@ def test_memory_stays_bounded() -> None:
     faults = {watermark.add(row(1.0, requests=i)) for i in range(MOST_OPEN + 5)}
     assert faults == {None, Fault.ABSURD}
     assert len(watermark.waiting) == MOST_OPEN
+    for i in range(MOST_TAINTED + 5):
+        assert watermark.taint(2.0, f"router-{i}")
+    assert len(watermark.tainted) == MOST_TAINTED
 
 
 def test_split_parts_are_summed_and_a_refused_row_spoils_its_second_for_both_arms() -> None:

@@ -55,11 +55,12 @@ def test_a_row_has_the_format_that_replay_reads(tmp_path: Path) -> None:
         {
             "t": 100.25, "router": "router-0/b1", "boot": "b1", "model": "fraud", "version": 4, "arm": "candidate",
             "revision": "two", "weight": 25.5, "requests": 6, "release": "r1", "errors": 2, "failed": 2,
-            "slow": {"slow": 2},
+            "refused": 0, "slow": {"slow": 2},
         },
         {
             "t": 100.25, "router": "router-0/b1", "boot": "b1", "model": "fraud", "version": 4, "arm": "stable",
-            "revision": "one", "weight": 25.5, "requests": 9, "release": "r1",
+            "revision": "one", "weight": 25.5, "requests": 9, "release": "r1", "failed": 0,
+            "refused": 0, "slow": {"slow": 0},
         },
     ]  # fmt: skip
 

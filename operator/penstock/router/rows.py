@@ -10,10 +10,13 @@ from penstock.router.tally import NAMES, Tally
 
 JsonRow = dict[str, object]
 
+JUDGED = ("failed", "refused")
+"""Counts that guardrails read, beside `slow`."""
+
 
 def row_json(row: Row, router: str, boot: str, time: float) -> JsonRow:
-    """One row. Counts of zero are left out, except `requests`. `router` names the replica and its boot: what two boots
-    counted is two streams of evidence."""
+    """One row. What a judge reads is told also where it is zero, as a missing count is unknown to it; other zeros are left
+    out. `router` names the replica and its boot: what two boots counted is two streams of evidence."""
     tally = row.tally
     counts = dict(zip(NAMES, tally.numbers(), strict=False)) | {"failed": tally.failed}
     weight = int(row.weight) if row.weight == int(row.weight) else row.weight
@@ -29,9 +32,9 @@ def row_json(row: Row, router: str, boot: str, time: float) -> JsonRow:
         "requests": tally.requests,
         **({"release": row.release} if row.release else {}),
     }
-    told |= {name: count for name, count in counts.items() if count and name not in told}
+    told |= {name: count for name, count in counts.items() if name not in told and (count or name in JUDGED)}
     slow = dict(zip(row.thresholds, tally.slow, strict=False))
-    return told | ({"slow": slow} if any(slow.values()) else {})
+    return told | ({"slow": slow} if slow else {})
 
 
 def tick_line(tick: Tick, sequence: int, router: str) -> str:
