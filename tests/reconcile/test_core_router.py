@@ -262,6 +262,20 @@ def test_what_agents_say_is_told(changes: dict[str, Any], reason: Reason, kstatu
         assert router["status"]["unrendered"] == [{"name": "fraud", "message": "Envoy refuses its routes"}]
 
 
+def test_a_router_that_a_person_wrote_is_ready_without_models_and_has_no_pods() -> None:
+    scene = stable_scene()
+    scene.api.edit("Router", "default", {"metadata": {"labels": None}})
+    scene.api.delete("ModelDeployment", "fraud")
+    scene.run(seconds(20))
+    assert set(scene.api.objects) == {("Router", "default")}
+    router = scene.api.objects[("Router", "default")]
+    assert kstatus_of(router) == "Current"
+    assert router["status"]["models"] == 0
+    scene.api.create(manifest(1))
+    scene.run(seconds(20))
+    assert scene.status["phase"] == "Stable"
+
+
 def test_pods_that_are_not_ready_are_told_with_their_cause() -> None:
     scene = new_scene()
     scene.cluster.behaviour[ROUTER] = unschedulable

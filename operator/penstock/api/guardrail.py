@@ -7,6 +7,9 @@ from penstock.api.base import Part, Rule
 from penstock.api.references import Label
 from penstock.api.scalars import Duration, Ratio, ShareOrAuto, share_within
 
+MOST_THRESHOLDS = 8
+"""Latency thresholds that routers count for one model."""
+
 
 class Metric(StrEnum):
     """What is counted, of the requests assigned to a side."""

@@ -45,21 +45,24 @@ def load_rollout(text: str) -> Rollout:
     """The rollout of the one ModelDeployment in a text, which may still lack a model or a name.
 
     For questions that only the rollout answers, such as replaying counters. What is there must be right all the same:
-    raises BadManifestError as `load` does, except for required fields missing outside of `spec.rollout`.
+    raises BadManifestError as `load` does, except for required fields missing outside of `spec.rollout`, and for what
+    only a cluster cannot do in this version.
     """
     document = _deployment_in(text)
     try:
         return ModelDeployment.model_validate(document, by_alias=True, by_name=False).spec.rollout
     except ValidationError as error:
-        problems = problems_of(error, ModelDeployment, passing_over=_is_missing_outside_rollout)
+        problems = problems_of(error, ModelDeployment, passing_over=_is_no_fault_of_the_rollout)
         if problems:
             raise BadManifestError(*problems) from None
     written = document.get("spec") or {}
     return Rollout.model_validate(written.get("rollout", {}), by_alias=True, by_name=False)
 
 
-def _is_missing_outside_rollout(kind: str, location: tuple[int | str, ...]) -> bool:
-    return kind == "missing" and location[:2] != ("spec", "rollout")
+def _is_no_fault_of_the_rollout(kind: str, location: tuple[int | str, ...]) -> bool:
+    return (kind == "missing" and location[:2] != ("spec", "rollout")) or (
+        kind == "penstock_rule" and location == ("spec",)
+    )
 
 
 def _deployment_in(text: str) -> Mapping[str, Any]:

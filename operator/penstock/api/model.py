@@ -32,7 +32,7 @@ class Model(Part):
     """Where the model is: a directory or a file, as s3://bucket/path, https://host/path, pvc://claim/path, or
     file:///path inside runtime.image."""
     digest: Digest | None = None
-    """Content the model must have, as `penstock digest DIR` prints it. Left out: resolved once per change of
-    spec.model, and recorded. Formats that can run code when loaded, joblib among them, need a digest given here."""
+    """Content the model must have, as `penstock digest DIR` prints it. Formats that can run code when loaded, joblib
+    among them, are only served with it; this version serves no other, and without it the deployment says so and waits."""
     access: Access = Access()
     """With whose rights the model is read. The operator itself reads no Secrets."""

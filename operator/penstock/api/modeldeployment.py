@@ -37,6 +37,19 @@ class ModelDeploymentSpec(Part):
     paused: StrictBool = False
     """Stops progress of a release at its present weight; rollback and repair go on."""
 
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            name="stickiness-not-in-this-version",
+            cel="!has(self.rollout) || !has(self.rollout.stickiness)",
+            message=(
+                "rollout.stickiness is not in this version: leave it out; every request is then assigned on its own, which "
+                "needs the least traffic for a verdict"
+            ),
+            holds=lambda spec: spec.rollout.stickiness is None,
+            field="rollout",
+        ),
+    )
+
 
 class ModelDeployment(Part):
     """A model that is served, and released by evidence: a new revision gets a growing share of the traffic and is taken

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from penstock.api.base import MAP_BY_NAME, Part, Rule
-from penstock.api.guardrail import Guardrail
+from penstock.api.guardrail import MOST_THRESHOLDS, Guardrail, Metric
 from penstock.api.references import CookieName, HeaderName
 from penstock.api.scalars import Duration, Share, share_within
 
@@ -126,12 +126,12 @@ class Rollout(Part):
     """What must not get worse than on the stable revision. Left out: `failed` and `refused`, each tolerated up to
     ratio "1.5" or points 1%. A list given here replaces both: name them again to keep them."""
     stickiness: Stickiness | None = None
-    """Keeps a user on the side that first answered. Left out: every request is assigned on its own, which needs the
-    least traffic for a verdict."""
+    """Keeps a user on the side that first answered. Not in this version, which assigns every request on its own; counts
+    of sticky releases can be replayed."""
     watch_for: Duration = Duration("1h")
     """How long after the promotion the previous revision stays warm and the new one stays under watch."""
     holdback: Share | None = None
-    """Share of traffic, above 0 % and up to 50 %, that the previous revision keeps during watchFor, to compare with."""
+    """Share of traffic that the previous revision keeps during watchFor, to compare with. Not in this version."""
     deadline: Duration = Duration("24h")
     """How long a release may take before onDeadline ends it."""
     on_deadline: OnDeadline = OnDeadline.HOLD
@@ -182,11 +182,24 @@ class Rollout(Part):
             field="missedRegression",
         ),
         Rule(
-            name="holdback-range",
-            cel=f"!has(self.holdback) || {share_within('self.holdback', 'v > 0.0 && v <= 50.0')}",
-            message="holdback must be above 0% and at most 50%: leave it out to keep none back",
-            holds=lambda rollout: rollout.holdback is None or 0 < rollout.holdback.fraction <= 0.5,
+            name="holdback-not-in-this-version",
+            cel="!has(self.holdback)",
+            message=(
+                "holdback is not in this version: leave it out; watchFor keeps the previous revision warm without traffic"
+            ),
+            holds=lambda rollout: rollout.holdback is None,
             field="holdback",
+        ),
+        Rule(
+            name="latency-guardrails-at-most-8",
+            cel=(
+                f"!has(self.guardrails) || self.guardrails.filter(g, g.metric == 'latency').size() <= {MOST_THRESHOLDS}"
+            ),
+            message=(
+                f"at most {MOST_THRESHOLDS} guardrails may have metric latency, because routers count no more: remove some"
+            ),
+            holds=lambda rollout: sum(it.metric is Metric.LATENCY for it in rollout.guardrails) <= MOST_THRESHOLDS,
+            field="guardrails",
         ),
         Rule(
             name="deadline-positive",

@@ -1,13 +1,13 @@
 """`Router`: the pods that split a namespace's traffic. Made by the operator when a namespace has none."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from penstock.api.base import BY_TYPE, MAP_BY_NAME, Count, Message, Note, ObservedGeneration, Part, Stored
+from penstock.api.base import BY_TYPE, MAP_BY_NAME, Count, Message, Note, ObservedGeneration, Part, Rule, Stored
 from penstock.api.conditions import Condition
 from penstock.api.metadata import ObjectMeta
-from penstock.api.names import MAX_ROUTER_REPLICAS
+from penstock.api.names import DEFAULT_ROUTER, MAX_ROUTER_REPLICAS
 from penstock.api.references import ImageReference, Label
 from penstock.api.runtime import Placement, Resources
 
@@ -64,3 +64,14 @@ class Router(Part):
     """How the router pods run."""
     status: RouterStatus = RouterStatus()
     """What the router does."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            name="router-named-default",
+            cel=f"self.metadata.name == '{DEFAULT_ROUTER}'",
+            message=(
+                f"metadata.name must be {DEFAULT_ROUTER}: in this version all models of a namespace share one router"
+            ),
+            holds=lambda router: router.metadata.name == DEFAULT_ROUTER,
+        ),
+    )

@@ -9,7 +9,7 @@ from datetime import timedelta
 from penstock.api.conditions import ConditionStatus, ConditionType
 from penstock.api.names import API_VERSION, LABEL_MANAGED_BY, MANAGED_BY, router_name
 from penstock.api.reasons import Reason
-from penstock.api.router import Router
+from penstock.api.router import Router, RouterStatus
 from penstock.reconcile.drift import first_difference, stamped
 from penstock.reconcile.effects import Apply, Create, Delete, Effect, Queue, Ref, Requeue, Status
 from penstock.reconcile.owning import Estate, Standing, identified
@@ -56,6 +56,9 @@ def reconcile_router(world: RouterWorld) -> Iterator[Effect]:
         return
     if not world.models and not world.unreadable:
         yield from _removed(world)
+        if router is not None and router.metadata.labels.get(LABEL_MANAGED_BY) != MANAGED_BY:
+            estate = Estate.of(_owner(router), world.objects)
+            yield from _published(world, router, router_status(world, router, estate, 0, ()))
         return
     if world.namespace_terminating:
         return
@@ -69,11 +72,7 @@ def reconcile_router(world: RouterWorld) -> Iterator[Effect]:
     entries, without_port = entries_of(world, before)
     if world.obstacle is None:
         yield from _settled(world, router, estate, entries, before)
-    status = router_status(world, router, estate, len(entries), without_port)
-    if needs_writing(world, router.status, status):
-        metadata = router.metadata
-        ref = Ref(API_VERSION, router.kind, metadata.namespace, metadata.name)
-        yield Status(ref, metadata.uid, metadata.resource_version, status, 0)
+    yield from _published(world, router, router_status(world, router, estate, len(entries), without_port))
     yield from _woken(world)
 
 
@@ -90,6 +89,13 @@ def entries_of(world: RouterWorld, before: Mapping[str, Entry]) -> tuple[Mapping
         if entry is not None:
             entries[name] = entry
     return entries, tuple(sorted(name for name in names if name not in ports))
+
+
+def _published(world: RouterWorld, router: Router, status: RouterStatus) -> Iterator[Effect]:
+    if needs_writing(world, router.status, status):
+        metadata = router.metadata
+        ref = Ref(API_VERSION, router.kind, metadata.namespace, metadata.name)
+        yield Status(ref, metadata.uid, metadata.resource_version, status, 0)
 
 
 def _woken(world: RouterWorld) -> Iterator[Effect]:

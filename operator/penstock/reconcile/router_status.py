@@ -55,6 +55,8 @@ def _trouble(world: RouterWorld, router: Router, estate: Estate, without_port: t
     """What keeps the router from doing all that it should; None when nothing does."""
     if world.obstacle is not None:
         return Trouble(world.obstacle.reason, world.obstacle.message, Cure.PERSON)
+    if not world.models and not world.unreadable:
+        return None
     foreign = next((live for live in world.objects if estate.standing(live.kind, live.name) is Standing.FOREIGN), None)
     if foreign is not None:
         return Trouble(

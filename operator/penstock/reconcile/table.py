@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from penstock.api.guardrail import Guardrail, Metric
+from penstock.api.guardrail import MOST_THRESHOLDS, Guardrail, Metric
 from penstock.api.modelrevision import ModelRevision
 from penstock.api.traffic import MAX_BODY
 from penstock.reconcile.book import Book
@@ -12,8 +12,6 @@ from penstock.render.router_table import TABLE_KEY
 from penstock.router.routing import FULL_WEIGHT, Arm, Dialect, ModelRoute, Protocol, Role, Threshold
 from penstock.router.wire import write_model
 from penstock.world import Live, Manifest, RoutedModel
-
-_MOST_THRESHOLDS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +131,7 @@ def thresholds_of(guardrails: Iterable[Guardrail]) -> tuple[Threshold, ...]:
         for guardrail in guardrails
         if guardrail.metric is Metric.LATENCY and guardrail.threshold is not None
     ]
-    return tuple(found[:_MOST_THRESHOLDS])
+    return tuple(found[:MOST_THRESHOLDS])
 
 
 def _weight(revision: ModelRevision) -> int:
