@@ -1,4 +1,4 @@
-"""Renders docs/conditions.md from the API's own tables: `python docs/render_conditions.py`. A test holds the page against them."""
+"""Renders docs/conditions.md from the API's own tables (`python docs/render_conditions.py`); a test holds them equal."""
 
 from pathlib import Path
 
