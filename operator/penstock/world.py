@@ -265,11 +265,13 @@ class World:
     """When the operator last wrote each ModelRevision, by name, as managedFields tell."""
     obstacle: Obstacle | None = None
     """Set only on the pass that follows a refusal: that pass tells it, the next tries again."""
+    unreadable: tuple[Problem, ...] = ()
+    """What is wrong with the newest spec when it cannot be read; `deployment` then has the last one that could."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unusable:
-    """A ModelDeployment whose spec cannot be read: stored before a rule was made stricter, for instance."""
+    """A ModelDeployment whose spec cannot be read, and of which no earlier one is known."""
 
     now: datetime
     metadata: ObjectMeta

@@ -31,15 +31,16 @@ CHANGED: dict[str, Any] = {
     "rollout.falseRollback": "2%",
     "rollout.missedRegression": "2%",
     "rollout.guardrails": [{"name": "failed", "metric": "failed", "tolerate": {"ratio": "2"}}],
-    "rollout.stickiness": {"header": "x-user-id"},
     "rollout.watchFor": "2h",
-    "rollout.holdback": "5%",
     "rollout.deadline": "48h",
     "rollout.onDeadline": "Rollback",
     "rollout.readyWhen": "Serving",
     "service": {"port": 8080},
     "paused": True,
 }
+REFUSED = {"rollout.stickiness", "rollout.holdback"}
+"""Fields that this version refuses, so that no spec has them."""
+ACCEPTED = [field for field in CHANGES if field not in REFUSED]
 
 
 def spec(changes: dict[str, Any] | None = None) -> ModelDeploymentSpec:
@@ -54,16 +55,16 @@ def spec(changes: dict[str, Any] | None = None) -> ModelDeploymentSpec:
 
 
 def test_every_field_is_tried() -> None:
-    assert set(CHANGED) == set(CHANGES)
+    assert set(CHANGED) == set(ACCEPTED)
 
 
-@pytest.mark.parametrize("field", CHANGES)
+@pytest.mark.parametrize("field", ACCEPTED)
 def test_a_change_makes_another_revision_when_the_table_says_so(field: str) -> None:
     another = content_hash(spec({field: CHANGED[field]})) != content_hash(spec())
     assert another == (CHANGES[field] is Change.NEW_REVISION)
 
 
-@pytest.mark.parametrize("field", [field for field in CHANGES if field.startswith("rollout.")])
+@pytest.mark.parametrize("field", [field for field in ACCEPTED if field.startswith("rollout.")])
 def test_a_release_under_way_keeps_what_the_table_calls_frozen(field: str) -> None:
     terms = terms_of(spec().rollout)
     under = rollout_under(terms, spec({field: CHANGED[field]}).rollout)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from penstock.api import ModelDeployment, ModelRevision, Router, read
-from penstock.api.errors import BadManifestError
+from penstock.api.errors import BadManifestError, Problem
 from penstock.api.metadata import ObjectMeta
 from penstock.api.names import DEFAULT_ROUTER, LABEL_DEPLOYMENT, LABEL_ROUTER, router_name
 from penstock.cluster.client import Api
@@ -27,6 +27,7 @@ from penstock.cluster.observed import is_terminating, trouble_of_node
 from penstock.cluster.reading import DeploymentReading, RouterReading
 from penstock.reconcile.deployment import names_of
 from penstock.reconcile.effects import Ref
+from penstock.reconcile.in_force import readable
 from penstock.reconcile.observing import pod_of, workload_of
 from penstock.reconcile.router import router_names_of
 from penstock.reconcile.snapshot import Documents, Surroundings, status_written_at, world_of
@@ -61,12 +62,13 @@ class Reader:
         document = await self._get(MODEL_DEPLOYMENT, namespace, name)
         if document is None:
             return None
+        labels = f"{LABEL_DEPLOYMENT}={name}"
         try:
-            named = names_of(read(ModelDeployment, document), self._defaults)
+            document, unreadable = await self._in_force(document, namespace, labels)
         except BadManifestError as error:
             metadata = ObjectMeta.model_validate(document["metadata"], by_alias=True, by_name=False)
             return Unusable(self._now(), metadata, document.get("status") or {}, error.problems)
-        labels = f"{LABEL_DEPLOYMENT}={name}"
+        named = names_of(read(ModelDeployment, document), self._defaults)
         (revisions, workloads, pods, services, policies), (router_pods, router, table, place) = await asyncio.gather(
             asyncio.gather(
                 *(
@@ -86,13 +88,22 @@ class Reader:
             self._troubled({pod_of(pod).node for pod in pods} - {""}),
         )
         documents = Documents(revisions, workloads, pods, (*services, *policies, *objects))
-        around = Surroundings(troubled_nodes=troubled, namespace_terminating=is_terminating(place))
+        around = Surroundings(
+            troubled_nodes=troubled, namespace_terminating=is_terminating(place), unreadable=unreadable
+        )
         return DeploymentReading(
             base=world_of(self._now(), self._defaults, document, documents, around),
             router=None if router is None else read(Router, router),
             table=None if table is None else Live(table),
             router_pods=tuple(map(pod_of, router_pods)),
         )
+
+    async def _in_force(self, document: Manifest, namespace: str, labels: str) -> tuple[Manifest, tuple[Problem, ...]]:
+        """The deployment with the spec in force; its revisions are only asked for when its own cannot be read."""
+        try:
+            return readable(document, ())
+        except BadManifestError:
+            return readable(document, await self._list(MODEL_REVISION, namespace, labels))
 
     async def router(self, namespace: str, name: str) -> RouterReading | None:
         """What there is of a Router; None when there is neither it nor a model that needs it.
@@ -179,10 +190,11 @@ def _models(
     for document in deployments:
         name = document["metadata"]["name"]
         try:
-            deployment = read(ModelDeployment, document)
+            in_force, _ = readable(document, revisions)
         except BadManifestError:
             unreadable.append(name)
             continue
+        deployment = read(ModelDeployment, in_force)
         if deployment.metadata.deletion_timestamp is None:
             uid = deployment.metadata.uid
             ours = tuple(read(ModelRevision, revision) for revision in revisions if uid in Live(revision).owners)

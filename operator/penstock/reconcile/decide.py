@@ -15,6 +15,7 @@ from penstock.reconcile import records
 from penstock.reconcile.assess import evidence_of, failure_of, situation_of
 from penstock.reconcile.book import Book
 from penstock.reconcile.hearing import Hearing, Request, hear, note
+from penstock.reconcile.in_force import noted
 from penstock.reconcile.lost import lost_stable
 from penstock.reconcile.terms import terms_of
 from penstock.reconcile.wanted import Wanted
@@ -48,7 +49,8 @@ def decide(world: World, wanted: Wanted | None, obstacle: Trouble | None) -> Dec
     book = _ended(book, world, name, now)
     book = _begun(book, world, wanted, obstacle, hearing, now)
     book, hold = _moved(book, world, obstacle, hearing, now)
-    return Decided(_memorised(book, world), hold, hearing)
+    book = _memorised(book, world)
+    return Decided(book if world.unreadable else noted(book, world.deployment), hold, hearing)
 
 
 def whole_second(instant: datetime) -> datetime:

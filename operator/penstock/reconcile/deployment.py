@@ -26,6 +26,7 @@ from penstock.reconcile.decide import Decided, decide, watch_ends
 from penstock.reconcile.effects import Apply, Create, Delete, Effect, Queue, Ref, Requeue, Status, ref_of
 from penstock.reconcile.events import events_of
 from penstock.reconcile.hearing import ANNOTATION_ANSWERED, Hearing
+from penstock.reconcile.in_force import ANNOTATION_IN_FORCE
 from penstock.reconcile.obstacles import obstacle_of
 from penstock.reconcile.outlook import Outlook, outlook_of
 from penstock.reconcile.owning import Estate, identified
@@ -43,6 +44,9 @@ RESYNC = timedelta(minutes=1)
 """While a release is under way, so often at least it is looked at."""
 AGAIN = timedelta(minutes=1)
 """When a person must act, so long until the next look or try."""
+
+_NOTES = (ANNOTATION_ANSWERED, ANNOTATION_IN_FORCE)
+"""What is kept on a ModelRevision beside its record."""
 
 
 def names_of(deployment: ModelDeployment, defaults: Defaults) -> tuple[Ref, ...]:
@@ -66,7 +70,7 @@ def reconcile(world: World) -> Iterator[Effect]:
     yield from settle_children(world, estate, decided)
     yield from _cleared(world, decided, wanted)
     outlook = outlook_of(world, decided, wanted, obstacle)
-    yield from _published(world, decided, wanted, outlook)
+    yield from _published(world, decided, None if world.unreadable else wanted, outlook)
     yield from _looked_at_again(world, decided, outlook, obstacle)
 
 
@@ -83,10 +87,8 @@ def _written(world: World, book: Book, owner: Owner) -> Iterator[Effect]:
     before = Book.of(world.revisions)
     for name in sorted(book.changed, key=lambda name: not _loses_traffic(before, book, name)):
         revision = book.revisions[name]
-        answers = revision.metadata.annotations.get(ANNOTATION_ANSWERED, "")
-        manifest = model_revision(
-            owner, name, revision.spec, revision.record, {ANNOTATION_ANSWERED: answers} if answers else {}
-        )
+        notes = {key: text for key in _NOTES if (text := revision.metadata.annotations.get(key, ""))}
+        manifest = model_revision(owner, name, revision.spec, revision.record, notes)
         if revision.metadata.uid:
             version = revision.metadata.resource_version
             yield Apply(identified(manifest, revision.metadata.uid, version), _became(before, revision))

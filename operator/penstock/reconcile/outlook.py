@@ -29,7 +29,20 @@ _SERVES = (Phase.STABLE, Phase.WATCHING)
 
 
 def outlook_of(world: World, decided: Decided, wanted: Wanted | None, obstacle: Trouble | None) -> Outlook:
-    """Where the deployment stands, as decided."""
+    """Where the deployment stands, as decided. Nobody is to take it for what a spec that cannot be read asks for."""
+    found = _outlook_of(world, decided, wanted, obstacle)
+    if not world.unreadable:
+        return found
+    says = "; ".join(str(problem) for problem in world.unreadable)
+    return Outlook(
+        Phase.REFUSED,
+        Reason.INVALID_SPEC,
+        f"The last spec that could be read stays in force, because this one cannot: {says}",
+        found.until,
+    )
+
+
+def _outlook_of(world: World, decided: Decided, wanted: Wanted | None, obstacle: Trouble | None) -> Outlook:
     book = decided.book
     stable = book.stable
     if stable is not None and (gap := gap_of(world, stable)) is not None:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from penstock.api.errors import Problem
 from penstock.api.live import read
 from penstock.api.modeldeployment import ModelDeployment
 from penstock.api.modelrevision import ModelRevision
@@ -31,12 +32,14 @@ class Surroundings:
     troubled_nodes: Mapping[str, str] = field(default_factory=dict)
     namespace_terminating: bool = False
     obstacle: Obstacle | None = None
+    unreadable: tuple[Problem, ...] = ()
 
 
 def world_of(
     now: datetime, defaults: Defaults, deployment: Manifest, documents: Documents, around: Surroundings
 ) -> World:
-    """The snapshot. Raises BadManifestError when the deployment's spec cannot be used (see `Unusable`)."""
+    """The snapshot. `deployment` has the spec in force (see `in_force.readable`); raises BadManifestError when it cannot
+    be read."""
     made = read(ModelDeployment, deployment)
     found = _distinct((*documents.revisions, *documents.workloads, *documents.objects))
     revisions = [live for live in found if live.kind == "ModelRevision"]
@@ -57,6 +60,7 @@ def world_of(
         written_at=status_written_at(deployment),
         recorded_at={live.name: at for live in ours if (at := _written_at(live.manifest, None)) is not None},
         obstacle=around.obstacle,
+        unreadable=around.unreadable,
     )
 
 

@@ -1,7 +1,7 @@
 """The operator's shell, in memory: reads, lets the core decide, carries out; may be cut at any effect."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
 from penstock.api.live import read
@@ -11,6 +11,7 @@ from penstock.api.names import LABEL_DEPLOYMENT
 from penstock.api.router import Router
 from penstock.reconcile.deployment import names_of, reconcile
 from penstock.reconcile.effects import Apply, Create, Delete, Effect, Event, Requeue, Status
+from penstock.reconcile.in_force import readable
 from penstock.reconcile.observing import workload_of
 from penstock.reconcile.router import reconcile_router, router_names_of
 from penstock.reconcile.snapshot import status_written_at, world_of
@@ -97,11 +98,11 @@ class Operator:
         document = self.api.get("ModelDeployment", self.cluster.name)
         if document is None:
             return None
+        document, unreadable = readable(document, self.api.list("ModelRevision", {}))
         made = read(ModelDeployment, document)
         exact = [(ref.kind, ref.name) for ref in names_of(made, self.defaults)]
-        return world_of(
-            self.api.now, self.defaults, document, self.cluster.documents(exact), self.cluster.around(document)
-        )
+        around = replace(self.cluster.around(document), unreadable=unreadable)
+        return world_of(self.api.now, self.defaults, document, self.cluster.documents(exact), around)
 
     def router_world(self) -> RouterWorld:
         """The snapshot of the namespace's router."""
@@ -124,7 +125,7 @@ class Operator:
 
     def _models(self) -> Iterable[RoutedModel]:
         for document in self.api.list("ModelDeployment", {}):
-            made = read(ModelDeployment, document)
+            made = read(ModelDeployment, readable(document, self.api.list("ModelRevision", {}))[0])
             label = {LABEL_DEPLOYMENT: made.metadata.name}
             revisions = [it for it in self.api.list("ModelRevision", label) if _owned(it, made.metadata.uid)]
             service = self.api.get("Service", made.metadata.name)
