@@ -37,13 +37,23 @@ lint: $(STAMP) ## ruff, mypy --strict, import contracts
 
 .PHONY: test
 test: $(STAMP) lint ## What must hold on any machine: units, properties, error rates, real Envoy, real model servers
-	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup --durations 15 -m "not controlplane and not node" \
+	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup --durations 15 -m "not controlplane and not node and not campaign" \
 	  --ignore tests/localcluster --ignore tests/router/test_router_kubernetes.py
 
 .PHONY: test-cluster
 test-cluster: $(STAMP) cluster-prepare ## What needs a real API server or node: root on Linux, one worker
-	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -m "controlplane or node" tests
-	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest tests/localcluster tests/router/test_router_kubernetes.py
+	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -m "(controlplane or node) and not campaign" tests
+	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -m "not controlplane and not node and not campaign" tests/localcluster tests/router/test_router_kubernetes.py
+
+.PHONY: campaign
+campaign: $(STAMP) cluster-prepare ## What takes longer: more kills, longer silences, more releases
+	PENSTOCK_QUIET_SECONDS=60 OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -m "campaign or node" tests
+
+.PHONY: manifests
+manifests: $(STAMP) ## Render crds/, manifests/install.yaml and docs/conditions.md from the code
+	$(BIN)/python -m penstock.api.crds
+	$(BIN)/python manifests/render.py
+	$(BIN)/python docs/render_conditions.py
 
 .PHONY: bench-judge
 bench-judge: $(STAMP) ## False rollbacks and power of the judge beside other tools' rules (about an hour)
