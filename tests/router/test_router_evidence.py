@@ -143,10 +143,9 @@ def test_both_arms_count_by_the_same_formula(pair: Callable[..., Pair]) -> None:
     for role in ("stable", "candidate"):
         counts = one.router.counts(one.name, role, 40)
         assert counts["timeouts"] == counts["requests"] == counts["slow.fast"] > 5
-    # Stable's late answers reach their callers; only the candidate's are cut off, and there stable was late again.
-    stable = one.router.counts(one.name, "stable")
-    assert statuses(seen) == {200: stable["requests"], 504: 40 - stable["requests"]}
-    assert one.router.counts(one.name, "candidate")["felt"] == 40 - stable["requests"]
+    # Late is not lost: whichever arm is asked, its answer or stable's reaches the caller.
+    assert statuses(seen) == {200: 40}
+    assert not one.router.counts(one.name, "candidate").get("felt")
 
 
 def test_latency_thresholds_are_counted_exactly(pair: Callable[..., Pair]) -> None:

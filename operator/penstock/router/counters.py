@@ -1,7 +1,7 @@
 """Envoy's counters read as tallies: pure text and arithmetic.
 
-Every request is counted once: by the try that Envoy numbered first, when that try ends, or, where no pod could be
-tried at all, by the end of the request. Both happen in one increment that already holds everything (arm, epoch, code,
+Every request is counted once: by its first try, when that try ends, or, where no pod could be tried at all, by the end
+of the request. Both happen in one increment that already holds everything (arm, epoch, code,
 how it broke, how long it took), so outcomes of one request can never fall into two reads.
 """
 
@@ -25,7 +25,7 @@ _GRPC_REFUSED = frozenset({3, 9, 11})
 _GRPC_SATURATED = 8
 
 _HEAD = rf"{SCOPE}\.(?P<model>[^.]+)\.(?P<generation>\d+)\.(?P<kind>{TRY}|{END})"
-_WHOSE = r"\.slot\.(?P<role>[cs])(?P<slot>\d+)\.attempt\.(?P<attempt>[^.]*)"
+_WHOSE = r"\.slot\.(?P<role>[cs])(?P<slot>\d+)(?P<hedged>h?)\.attempt\.(?P<attempt>[^.]*)"
 _NAME = re.compile(
     _HEAD + _WHOSE + r"(?:\.shield\.(?P<shield>[^.]*))?\.code\.(?P<code>\d+)\.flags\.(?P<flags>[^.]*)"
     r"(?:\.refused\.(?P<refused>.?)\.saturated\.(?P<saturated>.?)\.grpc\.(?P<grpc>-?\d*)\.band\.(?P<band>[-0-9]+))?"
@@ -45,9 +45,11 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """How one try, or the end of one request, is described in a counter's name."""
+    """How one try, or the end of one request, is described in a counter's name. `hedged`: when the try ended, a later one
+    may have begun, whose number is then told."""
 
     attempt: str
+    hedged: bool
     by_shield: bool
     code: int
     flags: frozenset[str]
@@ -162,7 +164,7 @@ def _is_refused(answer: Answer, scope: Scope) -> bool:
 def _tally(kind: str, answer: Answer, scope: Scope) -> Tally:
     first = answer.attempt in ("", "1")
     if kind == TRY:
-        return first_try(answer, scope) if first else Tally(repeats=1)
+        return first_try(answer, scope) if first or (answer.hedged and not answer.by_shield) else Tally(repeats=1)
     felt = Tally(felt=int(_is_felt(answer)))
     return felt.plus(first_try(answer, scope)) if first and answer.flags & NO_POD else felt
 
@@ -177,6 +179,7 @@ def _is_felt(answer: Answer) -> bool:
 def _answer(match: re.Match[str]) -> Answer:
     return Answer(
         attempt=match["attempt"],
+        hedged=bool(match["hedged"]),
         by_shield=bool(match["shield"]),
         code=int(match["code"]),
         flags=frozenset(match["flags"].split(",")),

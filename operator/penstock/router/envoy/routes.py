@@ -26,6 +26,12 @@ def route_name(role: Role, slot: int) -> str:
     return f"{role.value[0]}{slot}"
 
 
+def hedged_name(slot: int) -> str:
+    """The candidate's route when a late try goes on beside its repetition: `c3h`. Envoy tells the number of the newest
+    try, so there a first try is known by who answers: the candidate's own pods get no other."""
+    return f"{route_name(Role.CANDIDATE, slot)}h"
+
+
 def around_hosts() -> tuple[str, str]:
     """The JSON of the route configuration before and after its virtual hosts. A request's virtual host is the model
     that its listener names, never its Host."""
@@ -68,7 +74,7 @@ def _candidate(route: ModelRoute, slot: int) -> Iterable[Resource]:
     if candidate is None or candidate.weight == 0:
         return
     yield {
-        "name": route_name(Role.CANDIDATE, slot),
+        "name": hedged_name(slot) if is_hedged(route, candidate) else route_name(Role.CANDIDATE, slot),
         "match": {"prefix": "/", "runtime_fraction": _fraction(candidate.weight)},
         "route": _candidate_action(route, candidate),
         "request_headers_to_add": [header(HEADER_ASSIGNED, candidate.revision)],
@@ -83,6 +89,12 @@ def _action(route: ModelRoute, cluster: str) -> Resource:
     """As callers know it: the whole time, and by the virtual host's policy a repetition only of what never reached a
     model."""
     return {"cluster": cluster, "timeout": seconds(route.timeout)}
+
+
+def is_hedged(route: ModelRoute, candidate: Arm) -> bool:
+    """Whether stable is asked beside a candidate that is late, not instead of it. Then the repetition has the whole rest
+    of the time: a try timeout that ends tries would end stable's as well."""
+    return is_shielded(route) and route.idempotent and bool(candidate.endpoints)
 
 
 def _candidate_action(route: ModelRoute, candidate: Arm) -> Resource:
@@ -110,6 +122,7 @@ def _candidate_action(route: ModelRoute, candidate: Arm) -> Resource:
         "cluster": shielded_name(route, candidate),
         "timeout": seconds(route.timeout),
         "retry_policy": shield,
+        "hedge_policy": {"hedge_on_per_try_timeout": is_hedged(route, candidate)},
     }
 
 
