@@ -190,7 +190,7 @@ class Router:
         return [json.loads(line) for line in text.splitlines()]
 
     def counts(self, name: str, arm: str, requests: int | None = None, **match: Any) -> Json:
-        """Sums over an arm's rows; with `requests`, once all arms together have so many."""
+        """Sums over an arm's rows, those that are zero left out; with `requests`, once all arms together have so many."""
         if requests is not None:
             until(
                 lambda: sum(row["requests"] for row in self.rows(name)) >= requests,
@@ -200,7 +200,7 @@ class Router:
         for row in self.rows(name):
             if row["arm"] == arm and all(row[key] == value for key, value in match.items()):
                 for key, value in row.items():
-                    if isinstance(value, int) and key not in ("version", "weight"):
+                    if isinstance(value, int) and key not in ("version", "weight") and (value or key == "requests"):
                         sums[key] = sums.get(key, 0) + value
                 for key, value in row.get("slow", {}).items():
                     sums[f"slow.{key}"] = sums.get(f"slow.{key}", 0) + value
