@@ -24,6 +24,10 @@ from penstock.router.sources import Source
 from penstock.router.wire import TableReader
 
 _HOUSEKEEPING_SECONDS = 1.0
+_AFTER_SECONDS = 0.005
+"""Behind the end of an interval, so that a timer that rings early does not ring in the interval before."""
+_BEFORE_SECONDS = 0.001
+"""An interval's rows bear a time just inside it, so that the last one of a second belongs to that second."""
 _ENVOY_WAIT_SECONDS = 0.1
 _OFFER_AGAIN_SECONDS = 15.0
 """After Envoy refused a model's part, so long until it is offered again (a port may have become free)."""
@@ -175,25 +179,28 @@ class Agent:
         self.unrenderable = refused
 
     async def _count(self) -> None:
+        """At whole multiples of the poll time, so that all routers' rows end together and a whole second ends with a row:
+        whoever judges by seconds need not wait for another one."""
         while True:
-            started = time.monotonic()
             try:
                 await self._note()
             except EnvoyUnavailableError as error:
                 log.debug("%s", error)
-            await asyncio.sleep(max(0.0, self._settings.poll_seconds - (time.monotonic() - started)))
+            poll = self._settings.poll_seconds
+            await asyncio.sleep(poll - time.time() % poll + _AFTER_SECONDS)
 
     async def _note(self) -> None:
         """Read Envoy's counters once and write down what is due."""
         boot, counters = await self.admin.counters(rf"^{SCOPE}\.", secrets.token_hex(4))
         now = time.time()
+        ended = now - now % self._settings.poll_seconds
         if self.ledger is None or self.ledger.boot != boot:
             written = self.journal.written
             self.ledger = Ledger(written if written.boot == boot else Written(boot, {}, written.time))
-        tick = self.ledger.observe(counters, self._counts_by, now)
+        tick = self.ledger.observe(counters, self._counts_by, ended - _BEFORE_SECONDS)
         if tick is not None:
             self.journal.append(tick)
-        self.complete_until = max(self.complete_until, now, tick.time if tick is not None else 0.0)
+        self.complete_until = max(self.complete_until, ended, tick.time if tick is not None else 0.0)
 
 
 def _less_candidate(had: RouterState, wanted: RouterState) -> frozenset[str]:
