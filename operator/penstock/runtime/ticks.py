@@ -20,6 +20,8 @@ from penstock.runtime.passes import Known, Passes, would_act
 from penstock.runtime.queue import WorkQueue
 from penstock.world import AgentReport
 
+BEHIND_ROUTERS = 0.04
+"""Seconds behind the multiples of the time between looks: routers end their intervals on these, and have told by then."""
 CONFIRMATION_EVERY = 0.5
 ROUTERS_EVERY = 5.0
 CORE_EVERY = 1.0
@@ -45,14 +47,14 @@ class Ticks:
     async def judge(self) -> None:
         """Look at what is being judged, several times a second."""
         while True:
-            started = clock.monotonic()
             for model in await self._puller.look():
                 self._consider(model)
             for gone in self._words.keys() - self._puller.followed.keys():
                 self._words.pop(gone, None)
                 self._asked.pop(gone, None)
             self.last_look = clock.monotonic()
-            await asyncio.sleep(max(0.01, self._look_every - (self.last_look - started)))
+            past = (clock.now().timestamp() - BEHIND_ROUTERS) % self._look_every
+            await asyncio.sleep(max(0.01, self._look_every - past))
 
     def _consider(self, model: Model) -> None:
         following = self._puller.followed.get(model)
