@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 from core_bench.cluster import crashing, holds, never_ready, promotes, rolls_back_at, unschedulable
-from core_bench.scenes import Scene, manifest, new_scene, revision, stable_scene
+from core_bench.scenes import STAYS, Scene, manifest, new_scene, revision, stable_scene
 from penstock.reconcile.deployment import reconcile
 from penstock.reconcile.effects import Apply, Create, Queue, Requeue
 
@@ -301,6 +301,15 @@ def test_frozen_terms_outlive_a_change_of_the_spec() -> None:
 def test_a_canary_that_has_begun_stays_one() -> None:
     scene = in_release().edit(rollout={"strategy": "Immediate", "steps": None}).run(seconds(30))
     assert scene.arms()[V1] > 0
+
+
+def test_a_canary_that_has_not_begun_stays_one_too() -> None:
+    scene = stable_scene(**STAYS)
+    scene.cluster.behaviour[V2] = unschedulable
+    scene.wants(2).run(seconds(10)).edit(rollout={"strategy": "Immediate", "steps": None}).run(seconds(10))
+    del scene.cluster.behaviour[V2]
+    scene.run(seconds(15))
+    assert 0 < scene.arms()[V2] < 100
 
 
 def test_later_steps_apply_at_once() -> None:

@@ -16,7 +16,7 @@ from penstock.api.metadata import ObjectMeta
 from penstock.api.model import Access, ModelUri
 from penstock.api.reasons import Reason
 from penstock.api.references import Digest, ImageReference, Label
-from penstock.api.rollout import Stickiness
+from penstock.api.rollout import Stickiness, Strategy
 from penstock.api.runtime import Resources, Variable
 from penstock.api.scalars import Share
 
@@ -70,6 +70,8 @@ class Terms(Part):
     """Highest probability that a candidate beyond tolerance is promoted."""
     guardrails: Annotated[tuple[Guardrail, ...], Field(min_length=1, max_length=10), MAP_BY_NAME]
     """What must not get worse."""
+    strategy: Strategy = Strategy.CANARY
+    """How it gets its traffic."""
     stickiness: Stickiness | None = None
     """What keeps a user on one side."""
 

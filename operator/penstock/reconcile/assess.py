@@ -87,7 +87,7 @@ def strategy_of(world: World, record: Record, stable: ModelRevision | None) -> S
         promoted_at = stable.record.promoted_at
         if promoted_at is not None and release.started_at <= promoted_at + rollout.watch_for.timedelta:
             return Strategy.IMMEDIATE
-    return rollout.strategy
+    return rollout.strategy if release is None else release.terms.strategy
 
 
 def _requests_wanted(world: World, at: Position) -> int:

@@ -10,6 +10,7 @@ def terms_of(rollout: Rollout) -> Terms:
         false_rollback=rollout.false_rollback,
         missed_regression=rollout.missed_regression,
         guardrails=rollout.guardrails,
+        strategy=rollout.strategy,
         stickiness=rollout.stickiness,
     )
 
@@ -21,6 +22,7 @@ def rollout_under(terms: Terms, rollout: Rollout) -> Rollout:
             "false_rollback": terms.false_rollback,
             "missed_regression": terms.missed_regression,
             "guardrails": terms.guardrails,
+            "strategy": terms.strategy,
             "stickiness": terms.stickiness,
         }
     )
