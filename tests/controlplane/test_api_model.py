@@ -340,7 +340,7 @@ def test_writing_a_status_takes_nothing_from_who_owns_the_rest(prepared: ApiServ
     after = real.request("PATCH", path, document, APPLY)
     assert "annotations" not in after["metadata"]
     assert "labels" not in after["metadata"]
-    assert after["status"] == {"epoch": 1}
+    assert after["status"] == {"epoch": 1, "observedGeneration": -1}
     real.delete("ModelDeployment", "owned")
 
 

@@ -75,5 +75,6 @@ def test_a_failing_candidate_is_taken_back_though_the_newest_spec_cannot_be_read
     )
     assert after["stable"] == first["stable"]
     assert after["phase"] == "Refused"
+    admin.merge("ModelDeployment", namespace, "fraud", {"spec": {"rollout": {"deadline": None}}})
     admin.apply(models.deployment(namespace, "fraud", 1))
     models.until_phase(admin, namespace, "fraud", "Stable", log=bench.operator.tail)

@@ -15,26 +15,25 @@ from operator_bench.waiting import until
 pytest_plugins = ["operator_bench.fixtures"]
 pytestmark = [pytest.mark.controlplane, pytest.mark.xdist_group("controlplane")]
 
-KILLS = 20
 SEED = 20261124
 BEHAVIOURS = {"good": "healthy", "bad": "failing"}
 
 
-@pytest.fixture
-def mortal(bench):
-    """A namespace, and the operator with nothing else to look at: it comes up sooner."""
-    operator = bench.operator
-    operator.environment["PENSTOCK_NAMESPACES"] = "kills"
+@pytest.fixture(params=[6, pytest.param(20, marks=pytest.mark.campaign)])
+def mortal(bench, request):
+    """A namespace, how often to kill, and the operator with nothing else to look at: it comes up sooner."""
+    operator, namespace = bench.operator, f"kills-{request.param}"
+    operator.environment["PENSTOCK_NAMESPACES"] = namespace
     operator.stop()
     operator.start(wait=False)
-    yield bench.admin.namespace("kills")
+    yield bench.admin.namespace(namespace), request.param
     operator.kill()
     del operator.environment["PENSTOCK_NAMESPACES"]
     operator.start()
 
 
-def test_twenty_kills_at_random_writes_change_nothing_about_the_end(bench, mortal):
-    admin, operator, namespace = bench.admin, bench.operator, mortal
+def test_kills_at_random_writes_change_nothing_about_the_end(bench, mortal):
+    admin, operator, (namespace, most_kills) = bench.admin, bench.operator, mortal
     chance = random.Random(SEED)
     kills = 0
 
@@ -53,7 +52,7 @@ def test_twenty_kills_at_random_writes_change_nothing_about_the_end(bench, morta
     for version in (1, 2):
         for name in BEHAVIOURS:
             admin.apply(models.deployment(namespace, name, version))
-        while kills < KILLS * version / 2:
+        while kills < most_kills * version / 2:
             live_and_die()
         if version == 1:
             for name in BEHAVIOURS:

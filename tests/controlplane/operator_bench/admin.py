@@ -39,6 +39,10 @@ MADE = ("ModelRevision", "Router", "Deployment", "Service", "ConfigMap", "Servic
 """Kinds that the operator makes."""
 
 
+class ExpiredError(Exception):
+    """The API server no longer knows what happened since that resource version."""
+
+
 class Admin:
     """Requests with the rights of a kubeconfig."""
 
@@ -50,6 +54,8 @@ class Admin:
             pair.write(_text(user, "client-certificate") + "\n" + _text(user, "client-key"))
             pair.flush()
             trust.load_cert_chain(pair.name)
+        self.namespaces: set[str] = set()
+        """Those that it made."""
         self.server = cluster["server"]
         self._http = httpx.Client(base_url=self.server, verify=trust, timeout=30.0)
 
@@ -93,7 +99,7 @@ class Admin:
         return self.call("PATCH", f"{PATHS[kind].format(namespace)}/{name}{tail}", change, form=MERGE)
 
     def watch(self, path: str, since: str, seconds: int = 10) -> Iterator[Json]:
-        """Changes after a resource version, for so long."""
+        """Changes after a resource version, for so long. Raises ExpiredError."""
         query = {
             "watch": "true",
             "resourceVersion": since,
@@ -104,7 +110,8 @@ class Admin:
             answer.raise_for_status()
             for line in answer.iter_lines():
                 event = json.loads(line)
-                assert event["type"] != "ERROR", event
+                if event["type"] == "ERROR":
+                    raise ExpiredError(str(event["object"]))
                 yield event
 
     def delete(self, kind: str, namespace: str, name: str) -> None:
@@ -112,8 +119,11 @@ class Admin:
         self.call("DELETE", f"{PATHS[kind].format(namespace)}/{name}")
 
     def namespace(self, name: str) -> str:
-        """Make a namespace."""
-        self.call("POST", "/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+        """Make a namespace, in which only pods of the `restricted` security level are admitted."""
+        labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+        document = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+        self.call("POST", "/api/v1/namespaces", document)
+        self.namespaces.add(name)
         return name
 
 

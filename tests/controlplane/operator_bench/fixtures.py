@@ -9,7 +9,7 @@ import pytest
 
 from operator_bench.admin import Admin
 from operator_bench.agents import Agents
-from operator_bench.audit import Trail
+from operator_bench.audit import Trail, told
 from operator_bench.kubelet import Kubelet
 from operator_bench.process import OperatorProcess
 from operator_bench.statuses import Statuses
@@ -38,7 +38,7 @@ def bench(apiserver, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench
     kubelet = Kubelet(apiserver.kubeconfig)
     agents = Agents(apiserver.kubeconfig, kubelet)
     operator = OperatorProcess(apiserver, agents.port, tmp_path_factory.mktemp("operator"))
-    statuses = Statuses(apiserver.kubeconfig)
+    statuses = Statuses(apiserver.kubeconfig, admin)
     kubelet.start()
     agents.start()
     statuses.start()
@@ -58,10 +58,13 @@ def bench(apiserver, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench
 
 @pytest.fixture(autouse=True)
 def what_is_published_holds(request: pytest.FixtureRequest) -> Iterator[None]:
-    """No test with the operator has to ask for it: every status stored meanwhile is checked."""
+    """No test with the operator has to ask for it: every status stored meanwhile is checked, and every request that the
+    operator had no right to make is found."""
     yield
     if "bench" in request.fixturenames:
-        request.getfixturevalue("bench").statuses.check()
+        bench = request.getfixturevalue("bench")
+        bench.statuses.check()
+        assert [told(event) for event in bench.trail.denials()] == []
 
 
 def install(cluster) -> None:

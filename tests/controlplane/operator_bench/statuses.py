@@ -3,7 +3,6 @@
 All kinds share one store, so resource versions order everything: what was there when a status was written is known.
 """
 
-import contextlib
 import json
 import sys
 import threading
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import httpx
 
-from operator_bench.admin import Admin, Json
+from operator_bench.admin import Admin, ExpiredError, Json
 
 sys.path.append(str(Path(__file__).parents[2] / "reconcile"))
 
@@ -39,10 +38,14 @@ Name = tuple[str, str, str]
 
 
 class Statuses:
-    """Watches in threads; `check` raises for everything wrong that was seen since the last time."""
+    """Watches in threads; `check` raises for everything wrong that was seen since the last time.
 
-    def __init__(self, kubeconfig: Path) -> None:
+    Looks at the namespaces that a person made for the operator's tests; other tests write statuses of their own.
+    """
+
+    def __init__(self, kubeconfig: Path, person: Admin) -> None:
         self._admin = Admin(kubeconfig)
+        self._namespaces = person.namespaces
         self._versions: dict[Name, list[tuple[int, Json | None]]] = defaultdict(list)
         self._unchecked: list[tuple[float, int, Json]] = []
         self._lock = threading.Lock()
@@ -67,6 +70,7 @@ class Statuses:
 
     def check(self, *, everything: bool = False) -> None:
         """Check what has settled; with `everything` wait for the rest. Raises AssertionError naming each fault."""
+        assert all(thread.is_alive() for thread in self._threads), "a watch has ended"
         if everything:
             time.sleep(SETTLED)
         due = time.monotonic() - SETTLED
@@ -133,8 +137,7 @@ class Statuses:
     def _run(self, kind: str) -> None:
         position = "0"
         while not self._stop.wait(0.1):
-            # Its time is up, the API server is busy, or ends with the session.
-            with contextlib.suppress(httpx.HTTPError):
+            try:
                 for event in self._admin.watch(WATCHED[kind], position):
                     document = event["object"]
                     position = document["metadata"]["resourceVersion"]
@@ -142,6 +145,11 @@ class Statuses:
                         self._take(kind, event["type"], document)
                     if self._stop.is_set():
                         return
+            except ExpiredError:
+                position = "0"
+            except httpx.HTTPError:
+                # Its time is up, the API server is busy, or ends with the session.
+                continue
 
     def _take(self, kind: str, what: str, document: Json) -> None:
         metadata, version = document["metadata"], int(document["metadata"]["resourceVersion"])
@@ -151,5 +159,5 @@ class Statuses:
             if versions and versions[-1][0] >= version:
                 return
             versions.append((version, None if gone else document))
-            if kind in OURS and not gone:
+            if kind in OURS and not gone and metadata["namespace"] in self._namespaces:
                 self._unchecked.append((time.monotonic(), version, document | {"kind": kind}))

@@ -73,8 +73,7 @@ class ApiModel:
             raise AlreadyExistsError(str(key))
         if key[0] in STATUS_KINDS:
             document.pop("status", None)
-        if key[0] in OBSERVED:
-            document["status"] = dict(UNSEEN)
+        _fill(document)
         self.uids += 1
         document["metadata"] |= {
             "uid": f"00000000-0000-0000-0000-{self.uids:012d}",
@@ -116,6 +115,7 @@ class ApiModel:
         key = (kind, name)
         document = copy.deepcopy(self.objects[key])
         _patch(document, changes)
+        _fill(document)
         _disown(self.applied.get(key, {}), self.objects[key], document)
         if key[0] in GENERATIONS and without_bookkeeping(document) != without_bookkeeping(self.objects[key]):
             document["metadata"]["generation"] += 1
@@ -134,6 +134,7 @@ class ApiModel:
             raise ConflictError("another version")
         document = copy.deepcopy(there)
         document["status"] = copy.deepcopy(dict(status))
+        _fill(document)
         if document != there:
             self._sign(document, "status")
             self._store((kind, name), document)
@@ -179,12 +180,17 @@ class ApiModel:
 
     def _store(self, key: Key, document: Document) -> None:
         if key[0] in OBSERVED:
-            document["status"] = UNSEEN | (document.get("status") or {})
             assert_published(document)
         self.versions += 1
         self.writes += 1
         document["metadata"]["resourceVersion"] = str(self.versions)
         self.objects[key] = document
+
+
+def _fill(document: Document) -> None:
+    """Write the defaults of the definitions into an object."""
+    if document["kind"] in OBSERVED:
+        document["status"] = UNSEEN | (document.get("status") or {})
 
 
 def key_of(manifest: Mapping[str, Any]) -> Key:
