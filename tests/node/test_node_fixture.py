@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from localcluster import images
 from localcluster.building import Request, build
 from localcluster.images import import_archive
 from localcluster.places import State, cache_root
+from localcluster.processes import run, tied
 from localcluster.progress import Progress
 
 pytestmark = [pytest.mark.node, pytest.mark.xdist_group("node"), pytest.mark.timeout(900)]
@@ -68,6 +70,20 @@ def echo(node, tmp_path_factory):
     node.kubectl("expose", "pod", "echo", "--port=80", "--target-port=8080")
     node.kubectl("wait", "--for=condition=Ready", "pod/echo", "--timeout=60s")
     return node
+
+
+def test_an_image_is_loaded_again_only_when_the_node_has_lost_it(echo, monkeypatch):
+    state = State(echo.state)
+    request = Request(IMAGE, "echo", FOLDER / "Dockerfile", FOLDER)
+    archive = build(request, state=state.root, progress=Progress(cache_root() / "durations.json"))
+    commands = []
+    monkeypatch.setattr(images, "run", lambda command, **more: commands.append(command) or run(command, **more))
+    import_archive(archive, state=state)
+    assert not any("import" in command for command in commands)
+    run([*commands[0][: commands[0].index("list")], "remove", "--sync", IMAGE], state=state.root, wrap=tied)
+    import_archive(archive, state=state)
+    assert any("import" in command for command in commands)
+    assert IMAGE in run(commands[0], state=state.root, wrap=tied).split()
 
 
 def say(address, port, text):
