@@ -62,6 +62,9 @@ def only(*lines: str) -> Tally:
         pytest.param(line(7, code=0, flags="UT", band="50-999"), {"timeouts": 7}, id="cut off at the try timeout"),
         pytest.param(line(7, code=200, band="1000-1999"), {"timeouts": 7}, id="good but too late"),
         pytest.param(line(7, code=0, band="1000-1999"), {"timeouts": 7}, id="no answer at all"),
+        pytest.param(
+            line(7, slot="c3h", attempt="2", code=0, band="1000-1999"), {"timeouts": 7}, id="late beside its repetition"
+        ),
         pytest.param(line(7, code=0), {"cancelled": 7}, id="given up by the caller"),
         pytest.param(line(7, shield="1"), {"unavailable": 7}, id="answered by the shield at once"),
         pytest.param(line(7, grpc="13"), {"errors": 7}, id="gRPC INTERNAL"),
@@ -96,6 +99,8 @@ def test_the_end_of_a_request_says_what_its_caller_felt_and_is_no_further_reques
 def test_second_tries_are_repeats_and_no_requests() -> None:
     tally = only(line(5, code=500), line(5, attempt="2", shield="1"))
     assert (tally.requests, tally.errors, tally.repeats) == (5, 5, 5)
+    hedged = only(line(5, slot="c3h", code=500), line(5, slot="c3h", attempt="2", shield="1"))
+    assert (hedged.requests, hedged.errors, hedged.repeats) == (5, 5, 5)
 
 
 def test_a_failed_request_exceeds_every_latency_threshold() -> None:
