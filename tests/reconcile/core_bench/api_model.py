@@ -51,6 +51,8 @@ class ApiModel:
     now: datetime
     objects: dict[Key, Document] = field(default_factory=dict)
     applied: dict[Key, Document] = field(default_factory=dict)
+    unfilled: set[Key] = field(default_factory=set)
+    """Objects whose status is shown with its default but not stored yet: the next write stores it, whatever it is."""
     events: dict[str, Document] = field(default_factory=dict)
     versions: int = 0
     uids: int = 0
@@ -84,6 +86,8 @@ class ApiModel:
         self.applied[key] = copy.deepcopy(dict(manifest))
         self._sign(document, None)
         self._store(key, document)
+        if key[0] in OBSERVED:
+            self.unfilled.add(key)
         return document
 
     def apply(self, manifest: Mapping[str, Any]) -> Document:
@@ -103,7 +107,7 @@ class ApiModel:
         if key[0] in IMMUTABLE_SPECS and document.get("spec") != there.get("spec"):
             raise InvalidError("spec is immutable")
         self.applied[key] = wanted
-        if document != there:
+        if document != there or key in self.unfilled:
             if key[0] in GENERATIONS and without_bookkeeping(document) != without_bookkeeping(there):
                 document["metadata"]["generation"] += 1
             self._sign(document, None)
@@ -119,7 +123,7 @@ class ApiModel:
         _disown(self.applied.get(key, {}), self.objects[key], document)
         if key[0] in GENERATIONS and without_bookkeeping(document) != without_bookkeeping(self.objects[key]):
             document["metadata"]["generation"] += 1
-        if document != self.objects[key]:
+        if document != self.objects[key] or key in self.unfilled:
             self._store(key, document)
         return document
 
@@ -135,7 +139,7 @@ class ApiModel:
         document = copy.deepcopy(there)
         document["status"] = copy.deepcopy(dict(status))
         _fill(document)
-        if document != there:
+        if document != there or (kind, name) in self.unfilled:
             self._sign(document, "status")
             self._store((kind, name), document)
         return document
@@ -181,6 +185,7 @@ class ApiModel:
     def _store(self, key: Key, document: Document) -> None:
         if key[0] in OBSERVED:
             assert_published(document)
+        self.unfilled.discard(key)
         self.versions += 1
         self.writes += 1
         document["metadata"]["resourceVersion"] = str(self.versions)
