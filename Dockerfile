@@ -15,15 +15,6 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/*
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 
-FROM build AS wheel
-COPY requirements/build.lock /source/requirements/
-RUN python3 -m venv /opt/build \
- && /opt/build/bin/pip install --no-compile --require-hashes --only-binary :all: -r /source/requirements/build.lock
-COPY pyproject.toml README.md LICENSE /source/
-COPY operator /source/operator
-COPY serving /source/serving
-RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels /source
-
 FROM build AS operator-packages
 COPY requirements/operator.lock /requirements/
 RUN python3 -m venv --without-pip /opt/penstock \
@@ -40,9 +31,15 @@ RUN python3 -m venv --without-pip /opt/penstock \
 
 # Our own sources change with every edit; what they stand on stays as it is, in layers of its own.
 FROM build AS own
-RUN python3 -m venv --without-pip /opt/penstock
-COPY --from=wheel /wheels /wheels
-RUN pip --python /opt/penstock/bin/python install --no-compile --no-deps --no-index --prefix /own /wheels/*.whl \
+COPY requirements/build.lock /source/requirements/
+RUN python3 -m venv /opt/build \
+ && /opt/build/bin/pip install --no-compile --require-hashes --only-binary :all: -r /source/requirements/build.lock \
+ && python3 -m venv --without-pip /opt/penstock
+COPY pyproject.toml README.md LICENSE /source/
+COPY operator /source/operator
+COPY serving /source/serving
+RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels /source \
+ && pip --python /opt/penstock/bin/python install --no-compile --no-deps --no-index --prefix /own /wheels/*.whl \
  && /opt/penstock/bin/python -m compileall -q --invalidation-mode unchecked-hash -s /own -p /opt/penstock /own
 
 FROM build AS envoy
