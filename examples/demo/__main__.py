@@ -18,6 +18,7 @@ from view import View, opened
 
 PATIENCE_SECONDS = 240.0
 LOOK_EVERY_SECONDS = 1.0
+INTERRUPTED = 130
 SETTLE_SECONDS = 2.0
 """The routers' ledgers and the caller's log are written a quarter of a second after the fact."""
 
@@ -135,3 +136,6 @@ if __name__ == "__main__":
         sys.exit(main())
     except (cluster.CommandFailedError, UndecidedError) as error:
         sys.exit(str(error))
+    except KeyboardInterrupt:
+        print("interrupted; `make demo` begins again, `make demo-down` removes the cluster", file=sys.stderr)
+        sys.exit(INTERRUPTED)
