@@ -1,5 +1,6 @@
 """The ratio test: exact given the failures, shifted from rates to odds by a bound known beforehand."""
 
+import itertools
 import math
 
 import pytest
@@ -28,6 +29,28 @@ def test_the_mean_factor_given_the_failures_is_at_most_one_up_to_the_tolerated_o
         for j, log in enumerate(log_factors(candidate, stable, x, events - x, psi)):
             means[j] += probability * math.exp(log)
     assert max(means) <= 1.0 + 1e-7
+
+
+@pytest.mark.parametrize("psi", [1.0, 1.5])
+@pytest.mark.parametrize(("candidate", "stable", "events"), [(600, 900, 256), (600, 900, 257), (2_000, 40_000, 1_000)])
+def test_of_many_failures_too_the_mean_factor_is_at_most_one(
+    candidate: int, stable: int, events: int, psi: float
+) -> None:
+    counts = range(max(0, events - stable), min(candidate, events) + 1)
+    law = [
+        -sum(math.lgamma(n + 1) for n in (x, candidate - x, events - x, stable - events + x)) + x * math.log(psi)
+        for x in counts
+    ]
+    total = math.log(sum(math.exp(term - max(law)) for term in law)) + max(law)
+    factors = [log_factors(candidate, stable, x, events - x, psi) for x in counts]
+    for j in range(len(ALTERNATIVES)):
+        mean = sum(math.exp(term - total + logs[j]) for term, logs in zip(law, factors, strict=True))
+        assert mean == pytest.approx(1.0, abs=1e-7)
+        assert mean <= 1.0 + 1e-9
+    bets = {round(math.exp(after[0] - before[0]), 6) for before, after in itertools.pairwise(factors)}
+    assert bets == {1.5}
+    last = {round(math.exp(after[4] - before[4]), 4) for before, after in itertools.pairwise(factors)}
+    assert last == ({200.0} if events <= 256 else {4.5})
 
 
 @pytest.mark.parametrize(

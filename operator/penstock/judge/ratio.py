@@ -20,6 +20,10 @@ ALTERNATIVES = (1.5, 2.2, 4.5, 15.0, 200.0)
 
 PRIOR = (0.2, 0.2, 0.2, 0.2, 0.2)
 
+MANY = 256
+"""Failures of a stratum beyond which the last alternatives bet as the third does: so many decide by that one at once, and
+each alternative's sum costs time. What is bet depends on the failures in all, which the law is conditional on."""
+
 UNTESTABLE = 0.95
 """Where ratio × base rate comes this close to 1 no rate can be harmful by the ratio; the stratum carries no evidence."""
 
@@ -42,14 +46,12 @@ def log_factors(
     events = candidate_events + stable_events
     if psi is None or events == 0 or candidate == 0 or stable == 0:
         return _NOTHING
-    odds_ratios = (psi, *(psi * alternative for alternative in ALTERNATIVES))
-    null, *alternatives = log_normalisers(candidate, stable, events, odds_ratios)
+    bets = ALTERNATIVES if events <= MANY else ALTERNATIVES[:3]
+    null, *alternatives = log_normalisers(candidate, stable, events, (psi, *(psi * bet for bet in bets)))
     excess = candidate_events - smallest_count(stable, events)
     null -= 2.0 * slack(candidate + stable)
-    return [
-        excess * log_alternative + null - alternative
-        for log_alternative, alternative in zip(_LOGS, alternatives, strict=True)
-    ]
+    logs = [excess * log + null - alternative for log, alternative in zip(_LOGS, alternatives, strict=False)]
+    return logs + logs[-1:] * (len(ALTERNATIVES) - len(logs))
 
 
 _LOGS = tuple(math.log(alternative) for alternative in ALTERNATIVES)
