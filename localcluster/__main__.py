@@ -53,7 +53,7 @@ def _run(options: argparse.Namespace, state: State, progress: Progress) -> int:
             print(building.build(_request(options), state=state.root, progress=progress))
         case "image-load":
             for archive in options.archives:
-                with progress.step(Part(f"load {archive.name}", 5)):
+                with progress.step(Part(f"load {archive.stem.rpartition('-')[0] or archive.stem}", 5)):
                     images.import_archive(archive.resolve(), state=state)
         case "status":
             return _print_status(state)

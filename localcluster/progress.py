@@ -1,6 +1,7 @@
 """Says what is being done, how long it takes and how much is left: a live line on a terminal, else plain lines."""
 
 import json
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -54,7 +55,7 @@ class Step:
         remaining = f", about {spoken(left)} left" if left >= 1 else ""
         line = f"{self.title}: {detail + ', ' if detail else ''}{spoken(spent)}{remaining}"
         if self.live:
-            sys.stderr.write(f"\r\x1b[K  … {line[:200]}")
+            sys.stderr.write(f"\r\x1b[K  … {line}"[: len("\r\x1b[K") + shutil.get_terminal_size().columns - 1])
             sys.stderr.flush()
         else:
             print(f"  … {line}", file=sys.stderr, flush=True)

@@ -96,7 +96,7 @@ def _release(version: Version, window: Window, view: View) -> Outcome:
     felt.read(window)
     outcome: Outcome = {
         "verdict": verdict,
-        "reason": sight.reason,
+        "reason": sight.reason if verdict == "stalled" else sight.history[0][2],
         "seconds": round(time.time() - SETTLE_SECONDS - start, 1) if verdict != "rolledBack" else ledger.seconds,
         "badAnswers": ledger.bad,
         "callerFailures": sum(felt.failures.values()),
@@ -106,7 +106,7 @@ def _release(version: Version, window: Window, view: View) -> Outcome:
     return outcome
 
 
-def _verdict(sight: observation.Sight, before: tuple[tuple[str, str], ...]) -> str | None:
+def _verdict(sight: observation.Sight, before: tuple[tuple[str, str, str], ...]) -> str | None:
     """How the release ended, None while it has not."""
     if sight.history != before and sight.history and sight.history[0][1] in VERDICTS:
         return VERDICTS[sight.history[0][1]]

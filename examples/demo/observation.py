@@ -19,7 +19,8 @@ EVIDENCE = f"/api/v1/namespaces/penstock-system/services/penstock-operator:8080/
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """One look. `evidence` is the operator's live evidence, None while nothing is judged."""
+    """One look. `history` tells of ended releases, the newest first: revision, outcome, reason. `evidence` is the
+    operator's live evidence, None while nothing is judged."""
 
     phase: str
     reason: str
@@ -28,7 +29,7 @@ class Sight:
     stable: str
     candidate: str
     weight: int
-    history: tuple[tuple[str, str], ...]
+    history: tuple[tuple[str, str, str], ...]
     evidence: Json | None
 
 
@@ -46,7 +47,7 @@ def look(window: Window) -> Sight:
         stable=status.get("stable", {}).get("revision", ""),
         candidate=candidate.get("revision", ""),
         weight=candidate.get("weight", 0),
-        history=tuple((row["revision"], row["outcome"]) for row in status.get("history", ())),
+        history=tuple((row["revision"], row["outcome"], row["reason"]) for row in status.get("history", ())),
         evidence=_evidence(window) if candidate.get("weight") else None,
     )
 
