@@ -20,7 +20,7 @@ Json = dict[str, Any]
 _reserved: list[socket.socket] = []
 
 
-def until(condition: Callable[[], object], what: str | Callable[[], str], seconds: float = 20.0) -> Any:
+def until(condition: Callable[[], object], what: str | Callable[[], str], seconds: float = 60.0) -> Any:
     """Wait for a condition and return what it gave; fails after so many seconds, telling what was waited for."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -45,8 +45,11 @@ def free_port() -> int:
             continue
         _reserved.append(name)
         with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) != 0:
-                return port
+            try:
+                probe.bind(("", port))
+            except OSError:
+                continue
+            return port
     raise AssertionError("no free port")
 
 
