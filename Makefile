@@ -36,18 +36,19 @@ lint: $(STAMP) ## ruff, mypy --strict, import contracts
 	$(BIN)/lint-imports
 
 .PHONY: test
-test: $(STAMP) lint ## What must hold on any machine: units, properties, error rates, real Envoy, real model servers
-	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup --durations 15 -m "not controlplane and not node and not campaign" \
-	  --ignore tests/localcluster --ignore tests/router/test_router_kubernetes.py
+test: $(STAMP) lint cluster-prepare ## Everything: units, error rates, Envoy, a real API server, the whole story on a real node
+	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist loadgroup --durations 25 -m "not campaign" --ignore tests/localcluster tests
+	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -m "not campaign" tests/localcluster
 
-.PHONY: test-cluster
-test-cluster: $(STAMP) cluster-prepare ## What needs a real API server or node: root on Linux, one worker
-	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -m "(controlplane or node) and not campaign" tests
-	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -m "not controlplane and not node and not campaign" tests/localcluster tests/router/test_router_kubernetes.py
+.PHONY: test-here
+test-here: $(STAMP) lint ## Of these what needs neither root nor a cluster
+	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup --durations 15 -m "not controlplane and not node and not campaign" \
+	  --ignore tests/localcluster --ignore tests/router/test_router_kubernetes.py tests
 
 .PHONY: campaign
 campaign: $(STAMP) cluster-prepare ## What takes longer: more kills, longer silences, more releases
-	PENSTOCK_QUIET_SECONDS=60 OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -m "campaign or node" tests
+	PENSTOCK_QUIET_SECONDS=60 OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -n 0 -m campaign tests
+	PENSTOCK_QUIET_SECONDS=60 OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -n 0 -m node tests/node
 
 .PHONY: manifests
 manifests: $(STAMP) ## Render crds/, manifests/install.yaml and docs/conditions.md from the code
