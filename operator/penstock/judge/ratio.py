@@ -20,7 +20,7 @@ ALTERNATIVES = (1.5, 2.2, 4.5, 15.0, 200.0)
 
 PRIOR = (0.2, 0.2, 0.2, 0.2, 0.2)
 
-MANY = 256
+MANY = 64
 """Failures of a stratum beyond which the last alternatives bet as the third does: so many decide by that one at once, and
 each alternative's sum costs time. What is bet depends on the failures in all, which the law is conditional on."""
 
