@@ -21,6 +21,8 @@ with their messages, which name the object, the number or the field at fault. Wh
 _CHANGES = """
 ## What a change of a field does
 
+`rollout.stickiness` and `rollout.holdback` are refused at apply in this version.
+
 | field below `spec` | a change of it |
 |---|---|
 """
