@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from penstock.evidence.agents import Page
 from penstock.evidence.following import PATIENCE, Following, ReleaseName, whole
@@ -88,6 +88,7 @@ def pulled(following: Following, served: dict[str, Ledger], now: float, most: in
 
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 2**32), behaviour=st.sampled_from(["failing", "healthy", "refusing"]))
+@example(seed=152, behaviour="failing").via("a restart while a router's first page was shown in part")
 def test_pages_delays_and_restarts_change_nothing(seed: int, behaviour: str) -> None:
     chance = random.Random(seed)
     rows = ledgers(behaviour)

@@ -160,7 +160,7 @@ class Following:
 
 
 def whole(row: Row, criteria: Criteria) -> dict[str, Any]:
-    """A ledger's row with its zeros: the ledger leaves out counts of zero, the judge takes a missing one as unknown."""
+    """A ledger's row with its zeros: one of an older router leaves them out, and to the judge a missing count is unknown."""
     slow = {rail.name: 0 for rail in criteria.guardrails if rail.metric == "slow"}
     told = row.get("slow")
     return {"failed": 0, "refused": 0, **row, "slow": slow | (told if isinstance(told, dict) else {})}

@@ -32,7 +32,7 @@ def write(following: Following) -> str:
                     *(() if (last := stream.last) is None else (last.router, last.version, last.weight)),
                 ]
                 for pod, stream in following.streams.items()
-                if stream.kept
+                if stream.kept or stream.shown
             },
         },
         separators=(",", ":"),
