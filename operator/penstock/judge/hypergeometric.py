@@ -11,6 +11,7 @@ Source: Fisher 1935; Harkness 1965; mode by Liao and Rosen 2001.
 
 import math
 from collections.abc import Callable
+from functools import cache
 from math import exp, lgamma
 
 Cells = tuple[int, int, int, int]
@@ -109,16 +110,15 @@ def _log_factorial(n: int) -> float:
     return lgamma(n + 1.0)
 
 
-_known = [0.0]
-
-
 def _log_factorials(most: int) -> Callable[[int], float]:
-    """log n! for n up to `most`: looked up in a table that grows by doubling, or reckoned where that would be too long."""
-    if most >= TABLE:
-        return _log_factorial
-    if len(_known) <= most:
-        _known.extend(map(_log_factorial, range(len(_known), max(most + 1, 2 * len(_known)))))
-    return _known.__getitem__
+    """log n! for n up to `most`: looked up, or reckoned where a table would be too long."""
+    return _log_factorial if most >= TABLE else _table(most.bit_length()).__getitem__
+
+
+@cache
+def _table(bits: int) -> list[float]:
+    """log of the factorials of all numbers of so many bits."""
+    return list(map(_log_factorial, range(1 << bits)))
 
 
 def _spacing(deviation: float) -> int:
