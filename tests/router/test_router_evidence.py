@@ -20,7 +20,7 @@ HALF = 5_000
         pytest.param(servers.RESET, "resets", id="resets"),
         pytest.param(servers.GARBAGE, "resets", id="talks no HTTP"),
         pytest.param(servers.HANG, "timeouts", id="hangs"),
-        pytest.param(servers.slow(0.4), "timeouts", id="is too late"),
+        pytest.param(servers.slow(3.0), "timeouts", id="is too late"),
         pytest.param(servers.REFUSE, "refused", id="refuses all"),
         pytest.param(servers.BUSY, "saturated", id="is too busy"),
     ],
