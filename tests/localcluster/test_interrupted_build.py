@@ -5,7 +5,12 @@ import pytest
 from localcluster.places import cache_root
 from localcluster.processes import marked
 
-pytestmark = [pytest.mark.controlplane, pytest.mark.xdist_group("controlplane"), pytest.mark.timeout(1800)]
+pytestmark = [
+    pytest.mark.campaign,
+    pytest.mark.controlplane,
+    pytest.mark.xdist_group("controlplane"),
+    pytest.mark.timeout(1800),
+]
 TIER = "control-plane"
 
 
