@@ -35,7 +35,9 @@ lint: $(STAMP) ## ruff, mypy --strict, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-.PHONY: test test-everything test-here test-cluster
+.PHONY: test test-everything test-here test-units test-real
+PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/pytest --durations 10
+SIDE_BY_SIDE := -n 2 --dist loadgroup --no-loadscope-reorder
 test: $(STAMP) lint ## Everything; where no cluster can run, all that needs none, and it says so
 	@refused=0; $(PYTHON) -m localcluster prepare || refused=$$?; \
 	case $$refused in \
@@ -43,20 +45,22 @@ test: $(STAMP) lint ## Everything; where no cluster can run, all that needs none
 	  2) $(MAKE) --no-print-directory test-here; echo "LEFT OUT, as no cluster can run here (see above): tests/controlplane, tests/node" ;; \
 	  *) exit $$refused ;; \
 	esac
-test-everything: $(STAMP) # What needs a cluster waits most of the time: all else runs beside it, and steps aside for it
-	@log=$$(mktemp); set -m; $(MAKE) --no-print-directory test-cluster >$$log 2>&1 & cluster=$$!; set +m; \
-	trap 'kill -INT -- -$$cluster; wait $$cluster; exit 130' INT TERM; failed=0; \
-	nice -n 5 $(MAKE) --no-print-directory test-here || failed=1; \
-	echo "And on the clusters:"; tail -n +1 -f --pid=$$cluster $$log; \
-	wait $$cluster || failed=1; rm -f $$log; exit $$failed
+# What runs real servers waits most of the time: what computes runs beside it, and steps aside for it.
+test-everything: $(STAMP)
+	@log=$$(mktemp); set -m; $(MAKE) --no-print-directory test-real >$$log 2>&1 & real=$$!; set +m; \
+	trap 'kill -INT -- -$$real; wait $$real; exit 130' INT TERM; failed=0; \
+	nice -n 10 $(MAKE) --no-print-directory test-units || failed=1; \
+	echo "And with real Envoy, API server and node:"; tail -n +1 -f --pid=$$real $$log; \
+	wait $$real || failed=1; rm -f $$log; exit $$failed
+test-units: $(STAMP)
+	$(PYTEST) $(SIDE_BY_SIDE) -m "not controlplane and not node and not router and not campaign" \
+	  --ignore tests/localcluster tests
+test-real: $(STAMP)
+	$(PYTEST) $(SIDE_BY_SIDE) -m "(controlplane or node or router) and not campaign" --ignore tests/localcluster tests
+	$(PYTEST) -m "not campaign" tests/localcluster
 test-here: $(STAMP) ## Of these what needs neither root nor a cluster
-	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder --durations 15 \
-	  -m "not controlplane and not node and not campaign" \
+	$(PYTEST) $(SIDE_BY_SIDE) -m "not controlplane and not node and not campaign" \
 	  --ignore tests/localcluster --ignore tests/router/test_router_kubernetes.py tests
-test-cluster: $(STAMP) ## Of these what needs an API server or a node
-	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder --durations 15 -m "not campaign" \
-	  tests/node tests/controlplane tests/router/test_router_kubernetes.py
-	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest --durations 5 -m "not campaign" tests/localcluster
 
 .PHONY: campaign
 campaign: $(STAMP) cluster-prepare ## What takes longer: more kills, longer silences, more releases
