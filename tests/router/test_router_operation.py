@@ -37,7 +37,7 @@ def test_an_agent_killed_in_a_loop_under_load_costs_no_caller_and_no_count(
     assert failures(load.seen) == []
     stable, candidate = router.counts(one.name, "stable", len(load.seen)), router.counts(one.name, "candidate")
     assert stable["requests"] + candidate["requests"] == len(load.seen)
-    assert candidate["errors"] == candidate["requests"] == one.candidate.total
+    assert candidate["failed"] == candidate["requests"] == one.candidate.total
     assert "penstock_router_agent_starts_total 6" in router.get("/metrics", router.supervisor_port)[0]
     assert router.is_ready()
 
