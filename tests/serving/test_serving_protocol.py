@@ -118,8 +118,8 @@ def expected_matrix(columns: dict[str, list[Any]], frame: dict[str, np.ndarray])
 
 def ask(model: Model, request: dict[str, Any]) -> dict[str, Any]:
     """Through the code that serves, from bytes to bytes: outputs by name, in their shape."""
-    call = v2.decode_call(json.dumps(request).encode(), model.signature)
-    answer = json.loads(v2.response("m", call, compute(model, call).outputs, {}))
+    call = v2.decode_call(json.dumps(request).encode(), None, model.signature)
+    answer = json.loads(v2.response("m", call, compute(model, call).outputs, {}).body)
     return {output["name"]: np.array(output["data"]).reshape(output["shape"]) for output in answer["outputs"]}
 
 
@@ -146,7 +146,7 @@ def test_answers_equal_scikit_learns(key: tuple[str, str], data: st.DataObject) 
     listed = [[row[name] for name in frame] for row in named]
     for instances in (named, listed):
         call = v1.decode_call(json.dumps({"instances": instances}).encode(), model.signature)
-        assert json.loads(v1.response(compute(model, call).outputs))["predictions"] == wanted
+        assert json.loads(v1.response(compute(model, call).outputs).body)["predictions"] == wanted
 
 
 @settings(deadline=None, max_examples=30)
@@ -204,8 +204,8 @@ def test_outputs_that_are_not_as_declared_are_failures(values: Any) -> None:
 def test_the_answer_has_the_protocols_fields() -> None:
     model, _ = FITTED["double", "logistic"]
     body = {"id": "42", "inputs": [{"name": "x", "datatype": "FP64", "shape": [2, 2], "data": [1, 2, 3, 4]}]}
-    call = v2.decode_call(orjson.dumps(body), model.signature)
-    answer = orjson.loads(v2.response("fraud", call, compute(model, call).outputs, {"digest": "sha256:x"}))
+    call = v2.decode_call(orjson.dumps(body), None, model.signature)
+    answer = orjson.loads(v2.response("fraud", call, compute(model, call).outputs, {"digest": "sha256:x"}).body)
     assert answer["model_name"] == "fraud"
     assert answer["id"] == "42"
     assert answer["parameters"] == {"digest": "sha256:x"}

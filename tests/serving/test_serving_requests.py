@@ -163,7 +163,10 @@ CONTRADICTIONS: dict[str, tuple[Any, str]] = {
     "the same output twice": (body() | {"outputs": [{"name": "predict"}] * 2}, "outputs names an output twice"),
     "id is a number": (body() | {"id": 7319.25}, "id is not a text"),
     "parameters is a list": (body() | {"parameters": []}, "parameters is not an object"),
-    "binary answer": (body() | {"parameters": {"binary_data_output": True}}, "binary tensors are not offered"),
+    "bytes without their header": (
+        body(amount={"parameters": {"binary_data_size": 8}}),
+        "the header Inference-Header-Content-Length is missing",
+    ),
 }
 
 
@@ -241,12 +244,10 @@ def test_other_paths_and_methods(served: Any, method: str, path: str, status: in
     [
         ({"content-type": "application/x-pickle"}, 415, "application/json"),
         ({"content-type": "text/plain"}, 415, "application/json"),
-        (
-            {"content-type": "application/octet-stream", "inference-header-content-length": "10"},
-            415,
-            "application/json",
-        ),
-        ({"inference-header-content-length": "10"}, 415, "binary_data=False"),
+        ({"content-type": "application/octet-stream", "inference-header-content-length": "10"}, 400, "not JSON"),
+        ({"inference-header-content-length": "100000"}, 400, "the header Inference-Header-Content-Length is 100000"),
+        ({"inference-header-content-length": "-1"}, 400, "is not a number of bytes"),
+        ({"content-type": "application/octet-stream"}, 200, ""),
         ({"content-encoding": "gzip"}, 415, "not compressed"),
         ({"content-type": "application/json; charset=utf-8"}, 200, ""),
         ({"content-type": ""}, 200, ""),

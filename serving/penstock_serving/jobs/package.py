@@ -52,7 +52,7 @@ def package(model: Any, frame: Frame, directory: Path | str, golden: Frame | Non
 def golden_document(model: Any, signature: Signature, rows: Matrix) -> bytes:
     """A request for `rows` [rows, columns] of every output, and the response that it must get, as `golden.json`."""
     request = v2.encode_request(rows, signature, tuple(signature.output))
-    call = v2.decode_call(json.dumps(request).encode(), signature)
+    call = v2.decode_call(json.dumps(request).encode(), None, signature)
     outputs = [tensors.encode(signature.output[name], getattr(model, name)(call.matrix)) for name in call.outputs]
     return (json.dumps({"request": request, "response": {"outputs": outputs}}, allow_nan=False) + "\n").encode()
 

@@ -27,8 +27,8 @@ from penstock_serving.server.predictor import Predictor
 
 _VERSION = version("penstock")
 _JSON = ("content-type", "application/json")
-_MEDIA_TYPES = frozenset({"", "application/json"})
-_BINARY_HEADER = "inference-header-content-length"
+_MEDIA_TYPES = frozenset({"", "application/json", "application/octet-stream"})
+_JSON_LENGTH = "inference-header-content-length"
 
 
 class Headers(Protocol):
@@ -69,7 +69,7 @@ class App:
         self._predictor, self._bodies = predictor, bodies
         self._feed, self._metrics, self._lifecycle = feed, metrics, lifecycle
         self._failures = FailureLog()
-        self._headers = [_JSON, *identity.headers]
+        self._headers = identity.headers
         name = identity.name
         self._predictions = {f"/v2/models/{name}/infer": V2, f"/v1/models/{name}:predict": V1}
         self._documents: dict[str, Callable[[], tuple[int, object]]] = {
@@ -95,7 +95,7 @@ class App:
             return
         try:
             status, document = self._document(scope, wire)
-            self._answer(exchange, status, orjson.dumps(document), [])
+            self._answer(exchange, status, orjson.dumps(document), [_JSON])
         except RequestError as error:
             status = self._fail(exchange, error)
         self._metrics.answered("other", status, began)
@@ -105,15 +105,22 @@ class App:
             prediction = await self._compute(wire, scope, exchange)
         except RequestError as error:
             return self._fail(exchange, error)
-        self._answer(exchange, 200, prediction.body, [])
+        answer = prediction.answer
+        more = [_JSON]
+        if answer.json_length is not None:
+            more = [("content-type", "application/octet-stream"), (_JSON_LENGTH, str(answer.json_length))]
+        self._answer(exchange, 200, answer.body, more)
         self._metrics.rows.inc(len(prediction.observed))
         self._feed.rows(prediction.observed)
         return 200
 
     async def _compute(self, wire: Wire, scope: Scope, exchange: Exchange) -> Prediction:
-        _require_json(scope.headers)
+        _require_media_type(scope.headers)
+        json_length = v2.json_length(scope.headers.get(_JSON_LENGTH))
         body = await self._bodies.read(exchange, scope.headers.get("content-length"))
-        future = await self._predictor.run(lambda: self._engine.predict(wire, body), _patience(scope.headers))
+        future = await self._predictor.run(
+            lambda: self._engine.predict(wire, body, json_length), _patience(scope.headers)
+        )
         error = future.exception()
         if error is not None:
             self._failures.note(error)
@@ -150,7 +157,7 @@ class App:
         return 200, document
 
     def _server_metadata(self) -> tuple[int, object]:
-        return 200, {"name": "penstock", "version": _VERSION, "extensions": []}
+        return 200, v2.server_metadata(_VERSION)
 
     def _model_metadata(self) -> tuple[int, object]:
         versions = self._signature.versions
@@ -158,7 +165,7 @@ class App:
         return 200, v2.model_metadata(self._identity.name, self._signature, properties)
 
     def _fail(self, exchange: Exchange, error: RequestError) -> int:
-        more: list[tuple[str, str]] = []
+        more = [_JSON]
         if isinstance(error, ModelRefusalError):
             more.append((contract.HEADER_REFUSED, "1"))
             self._metrics.refused[error.rule].inc()
@@ -178,12 +185,10 @@ class App:
         exchange.response_bytes(status, headers, body)
 
 
-def _require_json(headers: Headers) -> None:
+def _require_media_type(headers: Headers) -> None:
     media_type = str(headers.get("content-type", "")).partition(";")[0].strip().lower()
     if media_type not in _MEDIA_TYPES:
-        raise RequestError(415, "requests are application/json: set the header content-type")
-    if headers.get(_BINARY_HEADER) is not None:
-        raise RequestError(415, "binary tensors are not offered: send JSON (binary_data=False)")
+        raise RequestError(415, "requests are application/json, or application/octet-stream with binary tensors")
     if headers.get("content-encoding", "identity") != "identity":
         raise RequestError(415, "requests are not compressed")
 

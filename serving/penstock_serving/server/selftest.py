@@ -9,6 +9,7 @@ from penstock_serving.model.errors import BadModelError
 from penstock_serving.model.load import Model
 from penstock_serving.protocol import v2
 from penstock_serving.protocol.errors import RequestError
+from penstock_serving.protocol.outputs import document
 from penstock_serving.server.engine import compute
 from penstock_serving.server.failures import as_request_error
 from penstock_serving.server.predictor import Predictor
@@ -23,7 +24,7 @@ async def self_test(model: Model, predictor: Predictor) -> None:
     Labels must be identical, numbers within 1e-6 + 1e-5·|value|: another processor may round otherwise.
     """
     try:
-        call = v2.decode_call(model.golden.request, model.signature)
+        call = v2.decode_call(model.golden.request, None, model.signature)
         future = await predictor.run(lambda: compute(model, call), math.inf)
     except RequestError as error:
         raise _failed(error.message) from error
@@ -34,7 +35,7 @@ async def self_test(model: Model, predictor: Predictor) -> None:
     if len(answer.outputs) != len(model.golden.outputs):
         raise _failed("it has another number of outputs")
     for actual, expected in zip(answer.outputs, model.golden.outputs, strict=True):
-        _compare(actual, expected)
+        _compare(document(actual), expected)
 
 
 def _compare(actual: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
