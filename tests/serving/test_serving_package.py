@@ -62,6 +62,7 @@ def test_the_signature_is_read_off_model_and_frame(tmp_path: Path) -> None:
     assert [(output.name, output.datatype, output.width) for output in signature.outputs] == [
         ("predict", Datatype.BYTES, 0),
         ("predict_proba", Datatype.FP64, 2),
+        ("decision_function", Datatype.FP64, 0),
     ]
     assert signature.versions.scikit_learn == sklearn.__version__
     assert load(dump(signature)) == signature

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import BinaryIO
+from typing import IO
 
 Parts = Mapping[str, bytes]
 _LONGEST_HEADER = 1 << 16
@@ -12,7 +12,7 @@ class MalformedPartsError(Exception):
     """What came through the pipe is not of this form, or larger than allowed."""
 
 
-def write_parts(stream: BinaryIO, parts: Parts) -> None:
+def write_parts(stream: IO[bytes], parts: Parts) -> None:
     """Write the parts and flush."""
     sizes = {name: len(content) for name, content in parts.items()}
     stream.write(json.dumps(sizes).encode() + b"\n")
@@ -21,7 +21,7 @@ def write_parts(stream: BinaryIO, parts: Parts) -> None:
     stream.flush()
 
 
-def read_parts(stream: BinaryIO, most_bytes: int) -> dict[str, bytes]:
+def read_parts(stream: IO[bytes], most_bytes: int) -> dict[str, bytes]:
     """Read the parts; raises `MalformedPartsError`, reading no more than `most_bytes` of content."""
     header = stream.readline(_LONGEST_HEADER)
     try:

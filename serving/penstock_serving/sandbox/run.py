@@ -14,7 +14,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import IO
 
 from penstock_serving import contract
 from penstock_serving.model.errors import BadModelError
@@ -53,7 +53,7 @@ class _Words:
     said: bytes = b""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def take(self, stream: BinaryIO) -> None:
+    def take(self, stream: IO[bytes]) -> None:
         while chunk := stream.read(4096):
             with self._lock:
                 self.said = (self.said + chunk)[-_SAID_BYTES:]
@@ -125,7 +125,7 @@ def _environment(paths: Sequence[str]) -> dict[str, str]:
     return environment | ({"PYTHONPATH": os.pathsep.join(paths)} if paths else {})
 
 
-def _send(stream: BinaryIO, parts: Parts) -> None:
+def _send(stream: IO[bytes], parts: Parts) -> None:
     try:
         with stream:
             write_parts(stream, parts)
