@@ -56,7 +56,7 @@ def _row(inputs: list[Any], plan: Plan) -> Matrix | None:
         for tensor in inputs:
             if type(tensor) is not dict or len(tensor) != 4:
                 return None
-            position, datatype, kinds, largest, words = fields[tensor["name"]]
+            position, datatype, kinds, span, words = fields[tensor["name"]]
             shape, data = tensor["shape"], tensor["data"]
             if type(data) is not list or len(data) != 1 or tensor["datatype"] != datatype:
                 return None
@@ -66,7 +66,7 @@ def _row(inputs: list[Any], plan: Plan) -> Matrix | None:
             if type(value) not in kinds:
                 return None
             if value is not None:
-                if largest is not None and not -largest <= value <= largest:
+                if span is not None and not span[0] <= value <= span[1]:
                     return None
                 if words is not None and value not in words:
                     return None

@@ -7,7 +7,7 @@ import numpy as np
 
 from penstock_serving.model.datatype import Datatype
 from penstock_serving.model.frame import Matrix
-from penstock_serving.model.signature import Signature
+from penstock_serving.model.signature import Column, Signature
 
 _LARGEST = {
     Datatype.BOOL: 1.0,
@@ -28,14 +28,14 @@ _KEPT = 64
 class Field(NamedTuple):
     """A column as the one-row path sees it; a tuple, because it is unpacked for every value.
 
-    `kinds` are the JSON types that it takes, `largest` the largest magnitude (None: any that JSON can write), `words`
-    the only texts that it takes (None: any).
+    `kinds` are the JSON types that it takes, `range` the least and the greatest number (None: any that JSON can write),
+    `words` the only texts that it takes (None: any).
     """
 
     position: int
     datatype: str
     kinds: frozenset[type]
-    largest: float | None
+    range: tuple[float, float] | None
     words: frozenset[str] | None
 
 
@@ -43,17 +43,25 @@ class Field(NamedTuple):
 class Plan:
     """A signature's checks.
 
-    `largest` and `takes_missing` are [columns]; text columns have infinity and True there. `least` is the smallest of
-    `largest`.
+    `low`, `high` and `takes_missing` are [columns]; text columns have infinities and True there. Numbers of at most the
+    magnitude `harmless` are in every column's range.
     """
 
     signature: Signature
-    largest: Matrix
-    least: float
+    low: Matrix
+    high: Matrix
+    harmless: float
     takes_missing: Matrix
     fields: dict[str, Field]
     all_double: bool
     all_take_missing: bool
+    default_outputs: tuple[str, ...]
+
+
+def _range(column: Column) -> tuple[float, float]:
+    largest = _LARGEST.get(column.datatype, np.inf)
+    low, high = column.bounds or (-largest, largest)
+    return max(low, -largest), min(high, largest)
 
 
 def _field(signature: Signature, position: int) -> Field:
@@ -62,27 +70,29 @@ def _field(signature: Signature, position: int) -> Field:
     if column.takes_missing:
         kinds.add(type(None))
     closed = column.is_text and column.categories and not column.takes_unseen
-    bounded = column.datatype in {Datatype.INT64, Datatype.FP32}
+    bounded = column.bounds is not None or column.datatype in {Datatype.INT64, Datatype.FP32}
     return Field(
         position=position,
         datatype=column.datatype.value,
         kinds=frozenset(kinds),
-        largest=_LARGEST[column.datatype] if bounded else None,
+        range=_range(column) if bounded else None,
         words=frozenset(column.categories) if closed else None,
     )
 
 
 def _make(signature: Signature) -> Plan:
     columns = signature.columns
-    largest = np.array([_LARGEST.get(column.datatype, np.inf) for column in columns])
+    ranges = np.array([_range(column) for column in columns])
     return Plan(
         signature=signature,
-        largest=largest,
-        least=float(largest.min()),
+        low=ranges[:, 0],
+        high=ranges[:, 1],
+        harmless=float(min(-ranges[:, 0].max(), ranges[:, 1].min())),
         takes_missing=np.array([column.takes_missing or column.is_text for column in columns]),
         fields={column.name: _field(signature, position) for position, column in enumerate(columns)},
-        all_double=all(column.datatype is Datatype.FP64 for column in columns),
+        all_double=all(column.datatype is Datatype.FP64 and column.bounds is None for column in columns),
         all_take_missing=all(column.takes_missing for column in columns),
+        default_outputs=(signature.default_output,),
     )
 
 

@@ -153,8 +153,3 @@ def _flat(data: object, shape: tuple[int, ...], where: str) -> list[Any]:
 def encode(output: Output, values: Any) -> dict[str, Any]:
     """One output of a response, in JSON, from what the model returned; raises as `outputs.checked` does."""
     return outputs.document(outputs.checked(output, values))
-
-
-def metadata(name: str, datatype: Datatype, width: int) -> Mapping[str, Any]:
-    """A tensor's metadata; -1 stands for any number of rows."""
-    return {"name": name, "datatype": datatype.value, "shape": [-1, width] if width else [-1]}

@@ -16,7 +16,8 @@ from penstock_serving.protocol.errors import BadRequestError, ModelRefusalError
 from penstock_serving.protocol.matrix import require_names
 from penstock_serving.protocol.outputs import OutputTensor
 from penstock_serving.protocol.rules import Rule
-from penstock_serving.protocol.v2 import DEFAULT_OUTPUTS, parse_json
+from penstock_serving.protocol.plan import plan
+from penstock_serving.protocol.v2 import parse_json
 from penstock_serving.protocol.values import cells_of, is_kind, join
 
 
@@ -36,7 +37,7 @@ def decode_call(body: bytes, signature: Signature) -> Call:
         _require_kind(values, column, position)
         declared = Datatype.FP64 if column.datatype is Datatype.FP32 else column.datatype
         columns.append(cells_of(values, declared, f"input {column.name!r}"))
-    return Call(join(columns, signature), DEFAULT_OUTPUTS, "")
+    return Call(join(columns, signature), plan(signature).default_outputs, "")
 
 
 def _by_name(instance: object, number: int, signature: Signature) -> list[Any]:
@@ -64,5 +65,5 @@ def _require_kind(values: Sequence[Any], column: Column, position: int) -> None:
 
 
 def response(outputs: Sequence[OutputTensor]) -> Encoded:
-    """The answer from the `predict` output."""
+    """The answer from the default output."""
     return Encoded(orjson.dumps({"predictions": outputs[0].array.tolist()}))

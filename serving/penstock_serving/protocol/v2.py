@@ -1,4 +1,4 @@
-"""Open Inference Protocol v2 over REST: requests, responses and metadata (inference_rest.md).
+"""Open Inference Protocol v2 over REST: inference requests and responses (inference_rest.md, "Inference").
 
 A request names its columns in one of two ways: one input per column, shape [rows] or [rows, 1], in any order; or, for
 models without text columns, a single two-dimensional input of all columns, taken by position. Values are JSON, or raw
@@ -21,8 +21,6 @@ from penstock_serving.protocol.plan import plan
 from penstock_serving.protocol.rules import Rule
 from penstock_serving.protocol.tensors import Tail
 
-DEFAULT_OUTPUTS: tuple[str, ...] = ("predict",)
-EXTENSIONS = ("binary_tensor_data",)
 _MAX_ID = 256
 _NO_OUTPUTS: frozenset[str] = frozenset()
 
@@ -70,11 +68,12 @@ def decode_call(body: bytes, json_length: int | None, signature: Signature) -> C
     raw = document.get("inputs")
     if not isinstance(raw, list) or not raw:
         raise BadRequestError("inputs is not a list of at least one tensor")
-    wanted, as_bytes = DEFAULT_OUTPUTS, _NO_OUTPUTS
+    checks = plan(signature)
+    wanted, as_bytes = checks.default_outputs, _NO_OUTPUTS
     if "outputs" in document or "parameters" in document:
         wanted, as_bytes = _requested(document, signature)
     if tail is None:
-        plain = ordinary.read(raw, plan(signature))
+        plain = ordinary.read(raw, checks)
         if plain is not None:
             return Call(plain, wanted, request_id, as_bytes)
     inputs = [tensors.decode(item, position, tail) for position, item in enumerate(raw)]
@@ -96,7 +95,8 @@ def _raw_call(body: bytes, signature: Signature) -> Call:
     if not rows:
         raise BadRequestError("the body has no rows")
     tensor = tensors.from_bytes(column.name, column.datatype.value, (rows,), body)
-    return Call(matrix.assemble([tensor], signature), DEFAULT_OUTPUTS, "", frozenset(DEFAULT_OUTPUTS))
+    wanted = plan(signature).default_outputs
+    return Call(matrix.assemble([tensor], signature), wanted, "", frozenset(wanted))
 
 
 def _requested(document: Mapping[str, Any], signature: Signature) -> tuple[tuple[str, ...], frozenset[str]]:
@@ -105,7 +105,8 @@ def _requested(document: Mapping[str, Any], signature: Signature) -> tuple[tuple
     by_default = _flag(parameters, "binary_data_output", "")
     raw = document.get("outputs")
     if raw is None or raw == []:
-        return DEFAULT_OUTPUTS, frozenset(DEFAULT_OUTPUTS) if by_default else _NO_OUTPUTS
+        wanted_by_default = plan(signature).default_outputs
+        return wanted_by_default, frozenset(wanted_by_default) if by_default else _NO_OUTPUTS
     if not isinstance(raw, list):
         raise BadRequestError("outputs is not a list")
     wanted: dict[str, bool] = {}
@@ -138,9 +139,13 @@ def require_outputs(wanted: Mapping[str, object], signature: Signature) -> None:
         raise ModelRefusalError(Rule.UNKNOWN_OUTPUT, f"outputs of this model are {', '.join(signature.output)}")
 
 
-def response(model: str, call: Call, computed: Sequence[OutputTensor], identity: Mapping[str, str]) -> Encoded:
-    """The answer; `identity` (digest, revision) goes into its parameters."""
+def response(
+    model: str, call: Call, computed: Sequence[OutputTensor], identity: Mapping[str, str], version: str = ""
+) -> Encoded:
+    """The answer; `identity` (digest, revision) goes into its parameters. Without versions, `version` is empty."""
     document: dict[str, Any] = {"model_name": model}
+    if version:
+        document["model_version"] = version
     if call.request_id:
         document["id"] = call.request_id
     document["parameters"] = identity
@@ -157,22 +162,6 @@ def response(model: str, call: Call, computed: Sequence[OutputTensor], identity:
     document["outputs"] = described
     parts[0] = orjson.dumps(document)
     return Encoded(b"".join(parts), len(parts[0]))
-
-
-def server_metadata(version: str) -> dict[str, Any]:
-    """The server's metadata (inference_rest.md, "Server Metadata")."""
-    return {"name": "penstock", "version": version, "extensions": list(EXTENSIONS)}
-
-
-def model_metadata(model: str, signature: Signature, properties: Mapping[str, str]) -> dict[str, Any]:
-    """The model's metadata: its columns as inputs, its outputs, and where it comes from."""
-    return {
-        "name": model,
-        "platform": "sklearn_joblib",
-        "inputs": [tensors.metadata(column.name, column.datatype, 0) for column in signature.columns],
-        "outputs": [tensors.metadata(output.name, output.datatype, output.width) for output in signature.outputs],
-        "properties": dict(properties),
-    }
 
 
 def encode_request(rows: Matrix, signature: Signature, wanted: Sequence[str]) -> dict[str, Any]:

@@ -75,11 +75,11 @@ def cells_of(values: Sequence[Any], declared: Datatype, where: str) -> Matrix:
 def check_numbers(block: Matrix, signature: Signature, first: int) -> None:
     """Check float64 values [rows, k] against the k columns from position `first`.
 
-    Raises `ModelRefusalError`: a missing value where the column takes none; a number beyond what the column holds (an
-    integer that float64 cannot hold exactly, a number beyond float32, an infinity).
+    Raises `ModelRefusalError`: a missing value where the column takes none; a number beyond the column's range (an
+    integer that float64 cannot hold exactly, a number beyond float32, an infinity, one beyond the declared bounds).
     """
     checks = plan(signature)
-    if np.abs(block).max() <= checks.least:  # neither missing nor beyond any column: the ordinary case, in one look
+    if np.abs(block).max() <= checks.harmless:  # neither missing nor beyond any column: the ordinary case, in one look
         return
     columns = slice(first, first + block.shape[1])
     refused = np.isnan(block).any(axis=0) & ~checks.takes_missing[columns]
@@ -87,7 +87,7 @@ def check_numbers(block: Matrix, signature: Signature, first: int) -> None:
         position = first + int(refused.argmax())
         name = signature.columns[position].name
         raise ModelRefusalError(Rule.MISSING_VALUE, f"input {name!r} does not take missing values", position)
-    beyond = (np.abs(block) > checks.largest[columns]).any(axis=0)
+    beyond = ((block < checks.low[columns]) | (block > checks.high[columns])).any(axis=0)
     if beyond.any():
         position = first + int(beyond.argmax())
         raise ModelRefusalError(

@@ -14,7 +14,7 @@ import orjson
 
 from penstock_serving import contract
 from penstock_serving.model.load import Model
-from penstock_serving.protocol import v2
+from penstock_serving.protocol import documents, v2
 from penstock_serving.protocol.errors import ModelRefusalError, NotServingError, RequestError, SaturatedError
 from penstock_serving.server.body import BodyProtocol, BodyReader
 from penstock_serving.server.engine import V1, V2, Engine, Prediction, Wire
@@ -157,12 +157,12 @@ class App:
         return 200, document
 
     def _server_metadata(self) -> tuple[int, object]:
-        return 200, v2.server_metadata(_VERSION)
+        return 200, documents.server_metadata(_VERSION)
 
     def _model_metadata(self) -> tuple[int, object]:
         versions = self._signature.versions
         properties = self._identity.parameters | {"scikit_learn": versions.scikit_learn, "python": versions.python}
-        return 200, v2.model_metadata(self._identity.name, self._signature, properties)
+        return 200, documents.model_metadata(self._identity.name, self._signature, properties)
 
     def _fail(self, exchange: Exchange, error: RequestError) -> int:
         more = [_JSON]
