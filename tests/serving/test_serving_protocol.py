@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from penstock_serving.jobs.reference import read_signature
 from penstock_serving.model.frame import matrix
-from penstock_serving.model.load import Golden, Model
+from penstock_serving.model.load import Golden, Model, of_estimator
 from penstock_serving.protocol import v1, v2
 from penstock_serving.protocol.errors import ModelFailureError
 from penstock_serving.protocol.tensors import encode
@@ -67,7 +67,7 @@ def fitted(kind: str, name: str) -> tuple[Model, dict[str, np.ndarray]]:
     target = TARGET if name in {"linear", "forest regressor"} else LABELS
     estimator = make_pipeline(*steps(kind), MODELS[name]()).fit(matrix(frame), target)
     signature, _ = read_signature(estimator, frame)
-    return Model(estimator, signature, Golden(b"", ()), "sha256:" + "0" * 64), frame
+    return of_estimator(estimator, signature, Golden(b"", ()), "sha256:" + "0" * 64), frame
 
 
 FITTED = {(kind, name): fitted(kind, name) for kind in FRAMES for name in MODELS}

@@ -9,7 +9,7 @@ The reason why a safer way was not taken is kept, and shown in the model's metad
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +65,6 @@ class Model:
     fallback_reason: str = ""
     rows_independent: bool = False
     proof: "Proof | None" = None
-    estimator: object = field(default=None, repr=False)
 
     def method(self, output: str) -> Callable[[Matrix], Matrix]:
         """What computes an output from a matrix [rows, columns]: an array [rows] or [rows, width]."""
@@ -118,16 +117,13 @@ def load_model(
                 f"{serving.estimator} holds a {type(estimator).__name__} without the method {output.name}(); "
                 "package a fitted scikit-learn estimator",
             )
-    return Model(
-        found,
-        signature,
-        golden,
-        pinned,
-        backend="scikit-learn",
-        fallback_reason=opened,
-        rows_independent=serving.rows_independent,
-        estimator=estimator,
-    )
+    return Model(found, signature, golden, pinned, "scikit-learn", opened, serving.rows_independent)
+
+
+def of_estimator(estimator: object, signature: Signature, golden: Golden, digest: str) -> Model:
+    """A fitted estimator as a model, without a package."""
+    found = methods(estimator, [output.name for output in signature.outputs])
+    return Model(found, signature, golden, digest, "scikit-learn", "an estimator in memory")
 
 
 def _serving(files: Verified) -> Serving:
