@@ -15,8 +15,8 @@ from penstock_serving.protocol.call import Call, Encoded
 from penstock_serving.protocol.errors import BadRequestError, ModelRefusalError
 from penstock_serving.protocol.matrix import require_names
 from penstock_serving.protocol.outputs import OutputTensor
-from penstock_serving.protocol.rules import Rule
 from penstock_serving.protocol.plan import plan
+from penstock_serving.protocol.rules import Rule
 from penstock_serving.protocol.v2 import parse_json
 from penstock_serving.protocol.values import cells_of, is_kind, join
 

@@ -5,7 +5,7 @@ models without text columns, a single two-dimensional input of all columns, take
 bytes after the JSON (see `binary`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -21,7 +21,7 @@ from penstock_serving.protocol.plan import plan
 from penstock_serving.protocol.rules import Rule
 from penstock_serving.protocol.tensors import Tail
 
-_MAX_ID = 256
+MAX_ID = 256
 _NO_OUTPUTS: frozenset[str] = frozenset()
 
 
@@ -63,8 +63,8 @@ def decode_call(body: bytes, json_length: int | None, signature: Signature) -> C
     if not isinstance(document, dict):
         raise BadRequestError("the body is not a JSON object")
     request_id = document.get("id", "")
-    if not isinstance(request_id, str) or len(request_id) > _MAX_ID:
-        raise BadRequestError(f"id is not a text of at most {_MAX_ID} characters")
+    if not isinstance(request_id, str) or len(request_id) > MAX_ID:
+        raise BadRequestError(f"id is not a text of at most {MAX_ID} characters")
     raw = document.get("inputs")
     if not isinstance(raw, list) or not raw:
         raise BadRequestError("inputs is not a list of at least one tensor")
@@ -133,9 +133,9 @@ def _flag(parameters: Mapping[str, Any], name: str, where: str) -> bool:
     return value
 
 
-def require_outputs(wanted: Mapping[str, object], signature: Signature) -> None:
+def require_outputs(wanted: Iterable[str], signature: Signature) -> None:
     """Raise `ModelRefusalError` unless the model has every output that is wanted."""
-    if not wanted.keys() <= signature.output.keys():
+    if not signature.output.keys() >= set(wanted):
         raise ModelRefusalError(Rule.UNKNOWN_OUTPUT, f"outputs of this model are {', '.join(signature.output)}")
 
 
