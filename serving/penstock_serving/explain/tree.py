@@ -16,7 +16,8 @@ The integrand is a polynomial of degree d − 1, so Gauss-Legendre quadrature wi
 positive, so nothing cancels. As in Linear TreeSHAP (Yu, Bifet, Read & Xu, "Linear tree Shap", NeurIPS 2022, section 3)
 the products are carried down the tree and their sums over leaves back up, once for all features: an edge by a feature
 that was met above replaces that feature's factor, and takes back what the upper edge was given for the leaves below.
-Here the polynomials are held as values at the nodes of the quadrature, and a whole depth of all trees is one array.
+Here the polynomials are held as values at the nodes of the quadrature, one node after another, and a whole depth of many
+trees is one array.
 """
 
 from collections.abc import Callable
@@ -24,12 +25,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from penstock_serving.explain.layers import Layer, Layered, chunks, layered, shares
+from penstock_serving.explain.layers import Layered, chunks, layered, shares
 from penstock_serving.explain.plan import Forest, Precision
 from penstock_serving.model.frame import Matrix
 
-_CHUNK_NODES = 40_000
-_BLOCK_ELEMENTS = 400_000
+_CHUNK_NODES = 32_000
+_BLOCK_ELEMENTS = 64_000
 
 Pause = Callable[[], None]
 
@@ -101,12 +102,21 @@ def base_values(forest: Forest) -> Matrix:
 
 
 @dataclass(frozen=True, slots=True)
-class _Down:
-    """What is kept of a layer on the way down: whether rows follow each edge's feature so far, and its ancestor's
-    [edges, rows], and the products at the layer's nodes [edges, rows, quadrature]."""
+class _Followed:
+    """A layer's edges and some rows: 1 where a row follows the edge's feature down to the edge, else 0, [edges, rows];
+    and for the edges by a feature met above, the same of that feature's edge above, [repeated edges, rows]."""
 
-    follows: Matrix
-    followed: Matrix
+    here: Matrix
+    above: Matrix
+
+
+@dataclass(frozen=True, slots=True)
+class _Products:
+    """At one point of the quadrature: factors of a layer's edges and of their features' edges above, and the products
+    of the factors down to the layer's nodes, [edges, rows] each."""
+
+    here: Matrix
+    above: Matrix
     product: Matrix
 
 
@@ -124,30 +134,26 @@ class TreeShap:
     def contributions(self, made: Matrix, pause: Pause) -> Matrix:
         """Contributions [rows, input columns, outputs] for made columns [rows, made columns].
 
-        `pause` is called between blocks of about a hundredth of a second; what it raises passes through.
+        `pause` is called between blocks of some milliseconds; what it raises passes through.
         """
         found = np.zeros((self._outputs * self._width, len(made)))
         for part in self._parts:
-            nodes = max((len(layer.ancestor) for layer in part.layers), default=1)
-            quadrature = max(1, -(-part.distinct // 2))
-            step = max(1, _BLOCK_ELEMENTS // (nodes * quadrature))
+            step = max(1, _BLOCK_ELEMENTS // part.edges)
             for start in range(0, len(made), step):
                 rows = slice(start, start + step)
-                self._add(part, made[rows], quadrature, found[:, rows])
+                self._add(part, made[rows], found[:, rows])
                 pause()
         return found.reshape(self._outputs, self._width, len(made)).transpose(2, 1, 0)
 
-    def _add(self, part: Layered, made: Matrix, quadrature: int, found: Matrix) -> None:
-        points, weights = np.polynomial.legendre.leggauss(quadrature)
-        known = (points + 1) / 2
-        downs = _descend(self._forest, part, made, known)
+    def _add(self, part: Layered, made: Matrix, found: Matrix) -> None:
+        followed = _follow(self._forest, part, made)
         if not self._several:
-            _ascend(part, downs, self._forest.values[:, 0], known, weights / 2, found)
+            _add_output(part, followed, self._forest.values[:, 0], found)
             return
         last = self._outputs - 1
         by_output = found.reshape(self._outputs, self._width, -1)
         for output in range(last if self._complementary else self._outputs):
-            _ascend(part, downs, self._forest.values[:, output], known, weights / 2, by_output[output])
+            _add_output(part, followed, self._forest.values[:, output], by_output[output])
         if self._complementary:
             by_output[last] = -by_output[:last].sum(axis=0)
 
@@ -158,51 +164,70 @@ def _is_complementary(forest: Forest) -> bool:
     return bool(np.ptp(sums) <= 1e-12 * np.abs(sums).max())
 
 
-def _factor(share: Matrix, follows: Matrix, known: Matrix) -> Matrix:
-    """z·(1−t) + o·t [edges, rows, quadrature]."""
-    return np.asarray(share[:, None, None] * (1 - known) + follows[:, :, None] * known)
-
-
-def _descend(forest: Forest, part: Layered, made: Matrix, known: Matrix) -> list[_Down]:
-    rows = len(made)
-    follows = np.ones((part.edges, rows), dtype=bool)
-    product = np.ones((len(part.roots), rows, len(known)))
-    downs = []
+def _follow(forest: Forest, part: Layered, made: Matrix) -> list[_Followed]:
+    follows = np.ones((part.edges, len(made)))
+    found = []
     first = 1
     for layer in part.layers:
         left = goes_left(forest, made, layer.split)
-        followed = follows[layer.ancestor]
-        here = np.concatenate([left, ~left]) & followed
-        follows[first : first + len(here)] = here
+        here = follows[first : first + len(layer.ancestor)]
+        above = follows[layer.ancestor]
+        np.multiply(np.concatenate([left, ~left]), above, out=here)
+        found.append(_Followed(here, above[layer.repeated]))
         first += len(here)
-        product = np.tile(product[layer.above], (2, 1, 1)) * _factor(layer.share, here, known)
-        again = layer.repeated
-        if len(again):
-            product[again] /= _factor(layer.share_above[again], followed[again], known)
-        downs.append(_Down(here, followed, product))
-    return downs
+    return found
 
 
-def _ascend(part: Layered, downs: list[_Down], values: Matrix, known: Matrix, weights: Matrix, found: Matrix) -> None:
-    """Add one output's contributions to `found` [keys, rows], from the deepest layer up."""
+def _add_output(part: Layered, followed: list[_Followed], values: Matrix, found: Matrix) -> None:
+    """Add the contributions to one output, whose leaves' values are `values` [nodes], to `found` [keys, rows]."""
+    points, weights = np.polynomial.legendre.leggauss(max(1, -(-part.distinct // 2)))
+    slopes = [_Followed(np.zeros_like(each.here), np.zeros_like(each.above)) for each in followed]
+    for point, weight in zip(points.tolist(), weights.tolist(), strict=True):
+        _add_slopes(part, _descend(part, followed, (point + 1) / 2), values, weight / 2, slopes)
+    for layer, each, slope in zip(part.layers, followed, slopes, strict=True):
+        added = (each.here - layer.share[:, None]) * slope.here
+        added[layer.repeated] -= (each.above - layer.share_above[layer.repeated, None]) * slope.above
+        found[layer.key] += np.add.reduceat(added[layer.order], layer.starts, axis=0)
+
+
+def _factor(share: Matrix, follows: Matrix, known: float) -> Matrix:
+    """z·(1−t) + o·t [edges, rows]."""
+    factor = follows * known
+    factor += (share * (1 - known))[:, None]
+    return factor
+
+
+def _descend(part: Layered, followed: list[_Followed], known: float) -> list[_Products]:
+    """The products of the factors at t = `known`, from the roots down."""
+    found: list[_Products] = []
+    for layer, each in zip(part.layers, followed, strict=True):
+        here = _factor(layer.share, each.here, known)
+        above = _factor(layer.share_above[layer.repeated], each.above, known)
+        product = here.copy()
+        if found:
+            parents = found[-1].product[layer.above]
+            half = len(parents)
+            product[:half] *= parents
+            product[half:] *= parents
+        if len(above):
+            product[layer.repeated] /= above
+        found.append(_Products(here, above, product))
+    return found
+
+
+def _add_slopes(
+    part: Layered, products: list[_Products], values: Matrix, weight: float, slopes: list[_Followed]
+) -> None:
+    """Add each edge's slope at one point, `weight` times the sum over the leaves below it of value and product without
+    the edge's own factor; from the deepest layer up."""
     below: Matrix | None = None
     splits: Matrix | None = None
-    for layer, down in zip(reversed(part.layers), reversed(downs), strict=True):
-        sums = np.zeros_like(down.product)
-        sums[layer.leaf] = down.product[layer.leaf] * values[layer.leaf_node, None, None]
+    for layer, each, slope in zip(reversed(part.layers), reversed(products), reversed(slopes), strict=True):
+        sums = each.product
+        sums[layer.leaf] *= (values[layer.leaf_node] * weight)[:, None]
         if below is not None:
             half = len(below) // 2
             sums[splits] = below[:half] + below[half:]
-        _gather(layer, down, sums, known, weights, found)
+        slope.here[...] += sums / each.here
+        slope.above[...] += sums[layer.repeated] / each.above
         below, splits = sums, layer.above
-
-
-def _gather(layer: Layer, down: _Down, sums: Matrix, known: Matrix, weights: Matrix, found: Matrix) -> None:
-    slope = (sums / _factor(layer.share, down.follows, known)) @ weights
-    added = (down.follows - layer.share[:, None]) * slope
-    again = layer.repeated
-    if len(again):
-        share, followed = layer.share_above[again], down.followed[again]
-        slope = (sums[again] / _factor(share, followed, known)) @ weights
-        added[again] -= (followed - share[:, None]) * slope
-    found[layer.key] += np.add.reduceat(added[layer.order], layer.starts, axis=0)

@@ -1,0 +1,41 @@
+"""Bounds that the explaining process puts on itself, so that it cannot starve what predicts. Standard library only."""
+
+import contextlib
+import math
+import os
+import resource
+import time
+from pathlib import Path
+
+_OOM_SCORE = Path("/proc/self/oom_score_adj")
+_STATUS = Path("/proc/self/statm")
+
+
+def step_back() -> None:
+    """Run only when nothing else wants the CPU, on one thread, and be the first to go when memory runs out.
+
+    Where the kernel offers no idle class, the lowest priority has to do.
+    """
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = "1"
+    os.nice(19)
+    if hasattr(os, "SCHED_IDLE"):
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    with contextlib.suppress(OSError):
+        _OOM_SCORE.write_text("1000")
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def limit_memory(more: int) -> None:
+    """Allow `more` bytes of address space beyond what is mapped now; an allocation beyond raises `MemoryError`."""
+    held = int(_STATUS.read_text().split()[0]) * resource.getpagesize()
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    wanted = held + more
+    resource.setrlimit(resource.RLIMIT_AS, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
+
+
+def limit_cpu(seconds: float) -> None:
+    """Let the kernel end this process after `seconds` of CPU from now, rounded up and one more."""
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(time.process_time() + seconds) + 1, hard))
