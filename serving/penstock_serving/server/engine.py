@@ -1,75 +1,23 @@
-"""From a request's body to its answer's, on a thread: the only place that reads requests and runs the model."""
+"""From a call to its outputs, alone or together with others: the only place that runs the model."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from penstock_serving.model.frame import Matrix
 from penstock_serving.model.load import Model
-from penstock_serving.model.signature import Signature
-from penstock_serving.protocol import v1, v2
-from penstock_serving.protocol.call import Call, Encoded
+from penstock_serving.protocol.call import Call
 from penstock_serving.protocol.errors import ModelFailureError, ModelRefusalError
 from penstock_serving.protocol.outputs import OutputTensor, checked
 from penstock_serving.protocol.rules import Rule
-from penstock_serving.server.identity import Identity
-from penstock_serving.server.observe import Observer
 
 
-@dataclass(frozen=True, slots=True)
-class Computed:
+class Computed(NamedTuple):
     """Checked outputs in the order asked for, and the raw predictions [rows] if they were computed."""
 
     outputs: list[OutputTensor]
     predictions: Matrix | None
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """An answer, and what the monitor is told: rows [rows, columns + 1]."""
-
-    answer: Encoded
-    observed: Matrix
-
-
-@dataclass(frozen=True, slots=True)
-class Wire:
-    """One of the ways to ask for a prediction: how its bodies are read and written."""
-
-    route: str
-    decode: Callable[[bytes, int | None, Signature], Call]
-    encode: Callable[[Identity, Call, Sequence[OutputTensor]], Encoded]
-
-
-V2 = Wire(
-    "infer",
-    v2.decode_call,
-    lambda identity, call, outputs: v2.response(identity.name, call, outputs, identity.parameters),
-)
-V1 = Wire(
-    "predict",
-    lambda body, _json_length, signature: v1.decode_call(body, signature),
-    lambda _identity, _call, outputs: v1.response(outputs),
-)
-
-
-class Engine:
-    """Answers bodies. Stateless but for the model: any number of threads may use it."""
-
-    def __init__(self, model: Model, identity: Identity) -> None:
-        self._model, self._identity = model, identity
-        self._observer = Observer(model.signature)
-
-    def predict(self, wire: Wire, body: bytes, json_length: int | None) -> Prediction:
-        """Read, check, compute, write; `json_length` as in `v2.decode_call`.
-
-        Raises `RequestError` for a request that gets no prediction; exceptions of the model pass through.
-        """
-        call = wire.decode(body, json_length, self._model.signature)
-        computed = compute(self._model, call)
-        answer = wire.encode(self._identity, call, computed.outputs)
-        return Prediction(answer, self._observer.rows(call.matrix, computed.predictions))
 
 
 def compute(model: Model, call: Call) -> Computed:
@@ -92,3 +40,15 @@ def compute(model: Model, call: Call) -> Computed:
         if name == "predict":
             predictions = np.asarray(values)
     return Computed(outputs, predictions)
+
+
+def joined(calls: Sequence[Call]) -> Call:
+    """One call for the rows of several that ask for the same outputs of matrices of one kind."""
+    return Call(np.concatenate([call.matrix for call in calls]), calls[0].outputs, "")
+
+
+def part(computed: Computed, start: int, stop: int) -> Computed:
+    """The outputs of rows `start` to `stop`."""
+    outputs = [OutputTensor(name, datatype, array[start:stop]) for name, datatype, array in computed.outputs]
+    predictions = computed.predictions
+    return Computed(outputs, None if predictions is None else predictions[start:stop])

@@ -9,25 +9,27 @@ from dataclasses import dataclass
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 
-from granian.constants import HTTPModes
-from granian.server.embed import Server
+import uvloop
 
 from penstock_serving import contract, settings
 from penstock_serving.metrics_port import read_token, serve_metrics
 from penstock_serving.model.errors import BadModelError, ModelError, report
 from penstock_serving.model.files import model_directory
+from penstock_serving.model.frame import Matrix
 from penstock_serving.model.load import load_model
 from penstock_serving.server.app import App
-from penstock_serving.server.body import BodyReader
+from penstock_serving.server.dispatch import Dispatcher, Limits
 from penstock_serving.server.feed import Feed
+from penstock_serving.server.http.limits import HttpLimits
+from penstock_serving.server.http.listener import Listener
 from penstock_serving.server.identity import Identity
 from penstock_serving.server.lifecycle import Lifecycle
 from penstock_serving.server.metrics import ServerMetrics
-from penstock_serving.server.predictor import Limits, Predictor
 from penstock_serving.server.selftest import self_test
 from penstock_serving.server.threads import predict_threads
 
 _MANY = 1 << 30
+_CLOSE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +75,9 @@ def read_settings() -> Settings:
 async def serve(config: Settings, imported: float) -> None:
     """Serve until SIGTERM or SIGINT, then drain. Raises `ModelError` when the model cannot be served."""
     warnings.filterwarnings("ignore", message="X does not have valid feature names")
-    predictor = Predictor(config.limits)
     feed = Feed(config.monitor_socket)
     identity = config.identity
-    metrics = ServerMetrics(identity.labels, feed, lambda: predictor.in_flight)
+    metrics = ServerMetrics(identity.labels, feed)
     metrics.started("import", imported)
     metrics_server = _listen(config, metrics)
     directory = model_directory(config.models, identity.digest)
@@ -84,36 +85,36 @@ async def serve(config: Settings, imported: float) -> None:
     model = load_model(directory, identity.digest)
     metrics.started("load", time.perf_counter() - began)
     began = time.perf_counter()
-    await self_test(model, predictor)
+    await self_test(model, config.limits)
     metrics.started("self_test", time.perf_counter() - began)
+
+    def served(observed: Matrix) -> None:
+        metrics.rows += len(observed)
+        feed.rows(observed)
+
+    dispatcher = Dispatcher(model, config.limits, served)
+    metrics.in_flight = lambda: dispatcher.in_flight
     lifecycle = Lifecycle()
-    app = App(identity, model, predictor, BodyReader(config.max_body), feed, metrics, lifecycle)
-    server = Server(
-        app,
-        address=config.address,
-        port=config.port,
-        http=HTTPModes.auto,
-        websockets=False,
-        backlog=1024,
-        log_enabled=False,
-    )
+    app = App(identity, model, dispatcher, feed, metrics, lifecycle)
+    listener = Listener(app, HttpLimits(body=config.max_body))
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     feed.start()
-    serving = asyncio.create_task(server.serve())
-    stopping = asyncio.create_task(stop.wait())
+    try:
+        await listener.listen(config.address, config.port)
+    except OSError as error:
+        raise BadModelError(
+            contract.REASON_MISCONFIGURED, f"port {config.port} cannot be served: {error.strerror}"
+        ) from error
     print(f"model {identity.name} {identity.digest} is proven; serving on {config.address}:{config.port}", flush=True)
-    await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
-    if serving.done():
-        problem = serving.exception()
-        raise BadModelError(contract.REASON_MISCONFIGURED, f"port {config.port} cannot be served: {problem}")
+    await stop.wait()
+    listener.draining = True
     await lifecycle.drain(config.drain_seconds)
-    server.stop()  # type: ignore[no-untyped-call]
-    await serving
+    await listener.close(_CLOSE_SECONDS)
+    dispatcher.close()
     feed.close()
-    predictor.close()
     metrics_server.shutdown()
 
 
@@ -129,7 +130,7 @@ def _listen(config: Settings, metrics: ServerMetrics) -> ThreadingHTTPServer:
 def main(imported: float) -> int:
     """Run the server; `imported` is how long (seconds) the process took to import it. Returns the exit code."""
     try:
-        asyncio.run(serve(read_settings(), imported))
+        uvloop.run(serve(read_settings(), imported))
     except ModelError as error:
         return report(error, settings.termination_log())
     return 0
