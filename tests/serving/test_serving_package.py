@@ -233,8 +233,11 @@ SPOILED: dict[str, tuple[Callable[[Path], object], str, str]] = {
         "NotAModel",
         "ModuleNotFoundError: No module named 'no_such_module'",
     ),
-    "older scikit-learn": (
-        lambda root: edit(root, versions={"python": "3.11", "scikit_learn": "1.2.2", "numpy": "2", "joblib": "1"}),
+    "older scikit-learn, not compiled": (
+        lambda root: (
+            (root / "serving.json").unlink(),
+            edit(root, versions={"python": "3.11", "scikit_learn": "1.2.2", "numpy": "2", "joblib": "1"}),
+        ),
         "ScikitLearnMismatch",
         "made with scikit-learn 1.2.2, this image serves with " + sklearn.__version__,
     ),

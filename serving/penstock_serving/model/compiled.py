@@ -12,7 +12,7 @@ from penstock_serving.model.signature import Signature
 from penstock_serving.model.verified import Verified
 
 if TYPE_CHECKING:
-    from penstock_serving.compile.proof import Proof
+    from penstock_serving.compile.result import Proof
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +36,20 @@ def open_proved(files: Verified, serving: Serving, signature: Signature) -> Open
     for name, sha256 in bound:
         if files.sha256.get(name) != sha256:
             return f"{name} is not the file that the proof of the compiled form was made for; package the model again"
+    # onnxruntime is paid for only where it serves
     from penstock_serving.compile import proof_json
-    from penstock_serving.compile.opening import open_compiled
+    from penstock_serving.compile.opening import open_bytes
+    from penstock_serving.compile.result import Unproven
 
     proof = proof_json.load(files.read(PROOF_FILE))
+    if isinstance(proof, Unproven):
+        return proof.reason
     installed = version("onnxruntime")
     if proof.versions.onnxruntime != installed:
         return (
             f"the compiled form was proved with ONNX Runtime {proof.versions.onnxruntime}, this image has {installed}; "
             "package the model again with it"
         )
-    methods = open_compiled(files.read(ONNX_FILE), signature)
+    methods = open_bytes(files.read(ONNX_FILE), signature)
     missing = [output.name for output in signature.outputs if output.name not in methods]
     return f"the compiled form has no output {missing[0]}" if missing else Opened(methods, proof)

@@ -35,7 +35,7 @@ from penstock_serving.model.trust import NOTHING_MORE, Trust
 from penstock_serving.model.verified import Verified, verified
 
 if TYPE_CHECKING:
-    from penstock_serving.compile.proof import Proof
+    from penstock_serving.compile.result import Proof
 
 Methods = Mapping[str, Callable[[Matrix], Matrix]]
 
@@ -76,6 +76,13 @@ class Model:
         shown = {"backend": self.backend, "rows_independent": str(self.rows_independent).lower()}
         if self.fallback_reason:
             shown["fallback_reason"] = self.fallback_reason
+        if self.proof is not None:
+            largest = max((compared.largest_difference for compared in self.proof.compared), default=0.0)
+            shown |= {
+                "proof_rows": str(sum(count for _, count in self.proof.rows)),
+                "proof_largest_difference": f"{largest:.3g}",
+                "proof_onnxruntime": self.proof.versions.onnxruntime,
+            }
         return shown
 
 
@@ -105,7 +112,7 @@ def load_model(
                 golden,
                 pinned,
                 backend="onnx",
-                rows_independent=serving.rows_independent,
+                rows_independent=opened.proof.rows_independent,
                 proof=opened.proof,
             )
         estimator = _estimator(files, serving.estimator, signature, trust, before_unpickling)
