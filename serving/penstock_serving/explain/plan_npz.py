@@ -20,6 +20,7 @@ from penstock_serving.explain.stages import (
     Encode,
     Impute,
     Operation,
+    Rounding,
     Select,
     Stage,
 )
@@ -82,7 +83,8 @@ class _Writer:
     def stage(self, stage: Stage) -> dict[str, Any]:
         match stage:
             case Arithmetic():
-                return {"stage": stage.operation.value, "operand": self.array(stage.operand, "<f8")}
+                operand = self.array(stage.operand, "<f8")
+                return {"stage": stage.operation.value, "operand": operand, "rounding": stage.rounding.value}
             case Select():
                 return {"stage": "select", "positions": self.array(stage.positions, "<i4"), "width": stage.width}
             case Impute():
@@ -210,8 +212,9 @@ class _Reader:
             raise MalformedError("a stage is something else, or nested too deeply")
         kind = value.get("stage")
         if isinstance(kind, str) and kind in set(Operation):
-            fields = self.fields(value, frozenset({"stage", "operand"}))
-            return Arithmetic(Operation(kind), self.array(fields["operand"], "<f8", 1))
+            fields = self.fields(value, frozenset({"stage", "operand", "rounding"}))
+            rounding = Rounding(self.one_of(fields["rounding"], [each.value for each in Rounding]))
+            return Arithmetic(Operation(kind), self.array(fields["operand"], "<f8", 1), rounding)
         readers: dict[object, Callable[[dict[str, Any], int], Stage]] = {
             "select": self._select,
             "impute": self._impute,

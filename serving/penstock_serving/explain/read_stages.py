@@ -35,6 +35,7 @@ from penstock_serving.explain.stages import (
     Category,
     Impute,
     Operation,
+    Rounding,
     Select,
     Stage,
 )
@@ -106,9 +107,9 @@ def _standard(scaler: StandardScaler, _width: int) -> Stages:
 def _robust(scaler: RobustScaler, _width: int) -> Stages:
     found: Stages = ()
     if scaler.with_centering:
-        found += (Arithmetic(Operation.SUBTRACT, np.asarray(scaler.center_, dtype=np.float64)),)
+        found += (Arithmetic(Operation.SUBTRACT, np.asarray(scaler.center_, dtype=np.float64), Rounding.RESULT),)
     if scaler.with_scaling:
-        found += (Arithmetic(Operation.DIVIDE, np.asarray(scaler.scale_, dtype=np.float64)),)
+        found += (Arithmetic(Operation.DIVIDE, np.asarray(scaler.scale_, dtype=np.float64), Rounding.RESULT),)
     return found
 
 

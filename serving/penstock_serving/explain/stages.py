@@ -35,6 +35,13 @@ class Operation(StrEnum):
     AT_MOST = "at_most"
 
 
+class Rounding(StrEnum):
+    """What is rounded to the matrix's precision: the operand before the operation, or only the result."""
+
+    OPERAND = "operand"
+    RESULT = "result"
+
+
 _UFUNCS: dict[Operation, np.ufunc] = {
     Operation.SUBTRACT: np.subtract,
     Operation.DIVIDE: np.divide,
@@ -56,6 +63,7 @@ class Arithmetic:
 
     operation: Operation
     operand: Matrix
+    rounding: Rounding = Rounding.OPERAND
 
     @property
     def width(self) -> int:
@@ -70,7 +78,8 @@ class Arithmetic:
     def apply(self, matrix: Matrix) -> Matrix:
         """The matrix [rows, made columns] from [rows, columns]."""
         values = floats(matrix)
-        return np.asarray(_UFUNCS[self.operation](values, self.operand.astype(values.dtype)))
+        operand = self.operand.astype(values.dtype) if self.rounding is Rounding.OPERAND else self.operand
+        return np.asarray(_UFUNCS[self.operation](values, operand)).astype(values.dtype, copy=False)
 
 
 @dataclass(frozen=True, slots=True)
