@@ -110,7 +110,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
         {"inputs": [{"name": "x", "datatype": "FP64", "shape": [1, 5], "data": [7319.25, 2, 3, 4, 5]}]},
         "send one input per column",
     ),
-    "unknown output": (body() | {"outputs": [{"name": "transform"}]}, "are predict, predict_proba (unknown_output)"),
+    "unknown output": (body() | {"outputs": [{"name": "transform"}]}, "are predict, predict_proba, decision_function (unknown_output)"),
 }
 
 
@@ -225,7 +225,7 @@ def test_v1_answers(served: Any) -> None:
         ("GET", "/v2/models/other", 404, "there is no model 'other'"),
         ("GET", "/v2/models/other/ready", 404, "there is no model 'other'"),
         ("POST", "/v1/models/other:predict", 404, "there is no model 'other'"),
-        ("POST", "/v2/models/fraud/versions/1/infer", 404, "has no versions"),
+        ("POST", "/v2/models/fraud/versions/1/infer", 404, "has no version '1'"),
         ("POST", "/v2/models/fraud/explode", 404, "there is no /v2/models/fraud/explode"),
         ("GET", INFER, 405, "asked with POST"),
         ("PUT", INFER, 405, "asked with POST"),
@@ -326,6 +326,7 @@ def test_health_and_metadata(served: Any) -> None:
     assert [(item["name"], item["datatype"], item["shape"]) for item in metadata["outputs"]] == [
         ("predict", "BOOL", [-1]),
         ("predict_proba", "FP64", [-1, 2]),
+        ("decision_function", "FP64", [-1]),
     ]
     assert metadata["properties"]["digest"] == served.packaged.digest
 

@@ -18,14 +18,13 @@ from penstock_serving.protocol.call import Call, Encoded
 from penstock_serving.protocol.errors import ModelRefusalError, NotServingError, RequestError, SaturatedError
 from penstock_serving.server.dispatch import Dispatcher
 from penstock_serving.server.engine import Computed
-from penstock_serving.server.failures import FailureLog, as_request_error
-from penstock_serving.server.feed import Feed
 from penstock_serving.server.http.exchange import Exchange
 from penstock_serving.server.http.heads import Heads
 from penstock_serving.server.identity import Identity
 from penstock_serving.server.lifecycle import Lifecycle
 from penstock_serving.server.metrics import ServerMetrics
 from penstock_serving.server.pages import Pages, bases
+from penstock_serving.server.tally import Tally
 from penstock_serving.server.task import Task
 from penstock_serving.server.wires import Wire, v1_wire, v2_wire
 
@@ -48,14 +47,14 @@ class App:
         identity: Identity,
         model: Model,
         dispatcher: Dispatcher,
-        feed: Feed,
+        pages: Pages,
         metrics: ServerMetrics,
+        tally: Tally,
         lifecycle: Lifecycle,
     ) -> None:
         self._signature = model.signature
-        self._dispatcher, self._feed, self._metrics, self._lifecycle = dispatcher, feed, metrics, lifecycle
-        self._failures = FailureLog()
-        self._pages = Pages(identity, model, dispatcher, lifecycle)
+        self._dispatcher, self._pages = dispatcher, pages
+        self._metrics, self._tally, self._lifecycle = metrics, tally, lifecycle
         self._heads = Heads(identity.headers)
         self._success = self._heads.of(200, (_JSON,))
         infer = v2_wire(identity)
@@ -80,7 +79,7 @@ class App:
     # Predictions
 
     def _predict(self, wire: Wire, exchange: Exchange) -> None:
-        self._lifecycle.arrived(exchange.began)
+        self._lifecycle.arrived()
         headers = exchange.headers
         try:
             if headers.get(b"content-type") not in _USUAL or b"content-encoding" in headers:
@@ -111,8 +110,7 @@ class App:
     def failed(self, wire: Wire, exchange: Exchange, error: BaseException) -> None:
         """Answer a prediction that went wrong."""
         self._lifecycle.left()
-        self._failures.note(error)
-        self._fail(exchange, wire.route, as_request_error(error))
+        self._fail(exchange, wire.route, self._tally.went_wrong(error))
 
     # Everything else
 
@@ -146,14 +144,12 @@ class App:
         raise self._pages.missing(path)
 
     def _fail(self, exchange: Exchange, route: str, error: RequestError) -> None:
+        self._tally.refused(error)
         more: tuple[tuple[str, str], ...] = (_JSON,)
         if isinstance(error, ModelRefusalError):
             more = (_JSON, (contract.HEADER_REFUSED, "1"))
-            self._metrics.refused(error.rule)
-            self._feed.refusal(error.rule, error.column)
         elif isinstance(error, SaturatedError):
             more = (_JSON, (contract.HEADER_SATURATED, "1"), _RETRY)
-            self._metrics.saturated += 1
         elif isinstance(error, NotServingError):
             more = (_JSON, _RETRY)
         elif isinstance(error, _MethodError):

@@ -17,10 +17,10 @@ class Lifecycle:
     open_requests: int = 0
     last_arrival: float = 0.0
 
-    def arrived(self, now: float) -> None:
-        """A prediction request arrived at `now` (monotonic seconds)."""
+    def arrived(self) -> None:
+        """A prediction request arrived."""
         self.open_requests += 1
-        self.last_arrival = now
+        self.last_arrival = time.monotonic()
 
     def left(self) -> None:
         """A prediction request was answered."""

@@ -5,9 +5,11 @@ import os
 import signal
 import time
 import warnings
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from http.server import ThreadingHTTPServer
 from pathlib import Path
+from typing import TypeVar
 
 import uvloop
 
@@ -20,13 +22,18 @@ from penstock_serving.model.load import load_model
 from penstock_serving.server.app import App
 from penstock_serving.server.dispatch import Dispatcher, Limits
 from penstock_serving.server.feed import Feed
+from penstock_serving.server.grpc_port import GrpcPort
 from penstock_serving.server.http.limits import HttpLimits
 from penstock_serving.server.http.listener import Listener
 from penstock_serving.server.identity import Identity
 from penstock_serving.server.lifecycle import Lifecycle
 from penstock_serving.server.metrics import ServerMetrics
+from penstock_serving.server.pages import Pages
 from penstock_serving.server.selftest import self_test
+from penstock_serving.server.tally import Tally
 from penstock_serving.server.threads import predict_threads
+
+T = TypeVar("T")
 
 _MANY = 1 << 30
 _CLOSE_SECONDS = 1.0
@@ -40,6 +47,7 @@ class Settings:
     models: Path
     address: str
     port: int
+    grpc_port: int
     metrics_port: int
     max_body: int
     limits: Limits
@@ -59,11 +67,12 @@ def read_settings() -> Settings:
         models=settings.path(contract.ENV_MODEL_ROOT, contract.MODEL_ROOT),
         address=settings.text(contract.ENV_BIND_ADDRESS, "0.0.0.0"),  # noqa: S104  (a pod is reached from outside)
         port=settings.integer(contract.ENV_SERVING_PORT, contract.SERVING_PORT, 1, 65535),
+        grpc_port=settings.integer(contract.ENV_GRPC_PORT, 0, 0, 65535),
         metrics_port=settings.integer(contract.ENV_SERVING_METRICS_PORT, contract.SERVING_METRICS_PORT, 1, 65535),
         max_body=settings.integer(contract.ENV_MAX_BODY_BYTES, 1 << 20, 1, _MANY),
         limits=Limits(
             threads=settings.integer(contract.ENV_PREDICT_THREADS, predict_threads(), 1, 256),
-            in_flight=settings.integer(contract.ENV_MAX_IN_FLIGHT, 64, 1, 100_000),
+            in_flight=settings.integer(contract.ENV_MAX_IN_FLIGHT, 1024, 1, 100_000),
             timeout_seconds=settings.seconds(contract.ENV_PREDICT_TIMEOUT_SECONDS, 10.0, 3600.0),
         ),
         drain_seconds=settings.seconds(contract.ENV_DRAIN_SECONDS, 20.0, 3600.0),
@@ -95,27 +104,40 @@ async def serve(config: Settings, imported: float) -> None:
     dispatcher = Dispatcher(model, config.limits, served)
     metrics.in_flight = lambda: dispatcher.in_flight
     lifecycle = Lifecycle()
-    app = App(identity, model, dispatcher, feed, metrics, lifecycle)
+    tally = Tally(metrics, feed)
+    pages = Pages(identity, model, dispatcher, lifecycle)
+    app = App(identity, model, dispatcher, pages, metrics, tally, lifecycle)
     listener = Listener(app, HttpLimits(body=config.max_body))
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     feed.start()
-    try:
-        await listener.listen(config.address, config.port)
-    except OSError as error:
-        raise BadModelError(
-            contract.REASON_MISCONFIGURED, f"port {config.port} cannot be served: {error.strerror}"
-        ) from error
+    rpc = None
+    if config.grpc_port:
+        made = GrpcPort(identity, model, dispatcher, pages, metrics, tally, lifecycle)
+        address = f"{config.address}:{config.grpc_port}"
+        rpc = await _bound(config.grpc_port, made.listen(address, config.max_body, config.limits.in_flight))
+    await _bound(config.port, listener.listen(config.address, config.port))
     print(f"model {identity.name} {identity.digest} is proven; serving on {config.address}:{config.port}", flush=True)
     await stop.wait()
     listener.draining = True
     await lifecycle.drain(config.drain_seconds)
     await listener.close(_CLOSE_SECONDS)
+    if rpc is not None:
+        await rpc.stop(_CLOSE_SECONDS)
     dispatcher.close()
     feed.close()
     metrics_server.shutdown()
+
+
+async def _bound(port: int, listening: Awaitable[T]) -> T:
+    try:
+        return await listening
+    except OSError as error:
+        raise BadModelError(
+            contract.REASON_MISCONFIGURED, f"port {port} cannot be served: {error.strerror or error}"
+        ) from error
 
 
 def _listen(config: Settings, metrics: ServerMetrics) -> ThreadingHTTPServer:

@@ -16,7 +16,8 @@ from penstock_serving import contract
 from penstock_serving.protocol.rules import RULES, Rule
 from penstock_serving.server.feed import Feed
 
-ROUTES = ("infer", "predict", "other")
+_HTTP_ROUTES = ("infer", "predict", "other")
+_GRPC_ROUTE = "grpc"
 _CODES = (200, 400, 404, 413, 415, 429, 500, 503, 504)
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -29,9 +30,13 @@ class ServerMetrics(Collector):
 
     def __init__(self, identity: tuple[str, str, str], feed: Feed) -> None:
         self._identity, self._feed = identity, feed
-        self._answers = {(route, code): 0 for route in ROUTES for code in _CODES}
-        self._buckets = {route: [0] * (len(_BUCKETS) + 1) for route in ROUTES}
-        self._seconds = dict.fromkeys(ROUTES, 0.0)
+        routes = (*_HTTP_ROUTES, _GRPC_ROUTE)
+        self._answers: dict[tuple[str, int | str], int] = {
+            (route, code): 0 for route in _HTTP_ROUTES for code in _CODES
+        }
+        self._answers[_GRPC_ROUTE, "OK"] = 0
+        self._buckets = {route: [0] * (len(_BUCKETS) + 1) for route in routes}
+        self._seconds = dict.fromkeys(routes, 0.0)
         self._refused = dict.fromkeys(RULES, 0)
         self._startup: dict[str, float] = {}
         self.rows = 0
@@ -40,8 +45,8 @@ class ServerMetrics(Collector):
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
-    def answered(self, route: str, status: int, seconds: float) -> None:
-        """Count an answer, and how long it took."""
+    def answered(self, route: str, status: int | str, seconds: float) -> None:
+        """Count an answer by its status (over gRPC its code's name), and how long it took."""
         answers, key = self._answers, (route, status)
         answers[key] = answers.get(key, 0) + 1
         self._buckets[route][bisect_left(_BUCKETS, seconds)] += 1

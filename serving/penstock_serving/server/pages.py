@@ -9,12 +9,14 @@ from penstock_serving import contract
 from penstock_serving.model.load import Model
 from penstock_serving.protocol import documents
 from penstock_serving.protocol.errors import NotServingError, RequestError
+from penstock_serving.protocol.openapi import openapi
 from penstock_serving.server.dispatch import Dispatcher
 from penstock_serving.server.identity import Identity
 from penstock_serving.server.lifecycle import Lifecycle
 
-_VERSION = version("penstock")
+VERSION = version("penstock")
 _STUCK = "the model has not finished a prediction for too long"
+PATH_OPENAPI = "/openapi.json"
 _PLATFORMS = {"onnx": "onnxruntime_onnx"}
 
 Page = Callable[[], Any]
@@ -26,12 +28,14 @@ class Pages:
     def __init__(self, identity: Identity, model: Model, dispatcher: Dispatcher, lifecycle: Lifecycle) -> None:
         self._identity, self._model = identity, model
         self._dispatcher, self._lifecycle = dispatcher, lifecycle
+        self._schema = openapi(identity.name, model.signature, VERSION, identity.version)
         ready: Page = lambda: self._ready({"name": identity.name, "ready": True})  # noqa: E731
         self._by_path: dict[str, Page] = {
             contract.PATH_LIVE: self._live,
             contract.PATH_READY: lambda: self._ready({"ready": True}),
-            "/v2": lambda: documents.server_metadata(_VERSION),
+            "/v2": lambda: documents.server_metadata(VERSION),
             "/v2/models/stats": self._statistics,
+            PATH_OPENAPI: lambda: self._schema,
             f"/v1/models/{identity.name}": ready,
         }
         for base in bases(identity):
@@ -43,13 +47,7 @@ class Pages:
 
     def index(self, body: bytes) -> Any:
         """The repository's index; raises `BadRequestError` for a body that is no question for it."""
-        try:
-            self._ready(None)
-        except NotServingError as error:
-            why_not = error.message
-        else:
-            why_not = ""
-        entry = documents.Entry(self._identity.name, self._identity.version, why_not)
+        entry = documents.Entry(self._identity.name, self._identity.version, self.why_not_ready())
         return documents.repository_index(entry, documents.only_ready(body))
 
     def missing(self, path: str) -> RequestError:
@@ -66,16 +64,22 @@ class Pages:
                     return error
         return RequestError(404, f"there is no {path[:200]} here")
 
+    def why_not_live(self) -> str:
+        """Why the server should be restarted; empty when it should not."""
+        return _STUCK if self._dispatcher.stuck(time.monotonic()) else ""
+
+    def why_not_ready(self) -> str:
+        """Why no requests should be sent; empty when they should."""
+        return "this server is stopping" if self._lifecycle.draining else self.why_not_live()
+
     def _live(self) -> Any:
-        if self._dispatcher.stuck(time.monotonic()):
-            raise NotServingError(_STUCK)
+        if why_not := self.why_not_live():
+            raise NotServingError(why_not)
         return {"live": True}
 
     def _ready(self, document: Any) -> Any:
-        if self._lifecycle.draining:
-            raise NotServingError("this server is stopping")
-        if self._dispatcher.stuck(time.monotonic()):
-            raise NotServingError(_STUCK)
+        if why_not := self.why_not_ready():
+            raise NotServingError(why_not)
         return document
 
     def _metadata(self) -> Any:
@@ -86,13 +90,16 @@ class Pages:
             "python": versions.python,
             **model.properties,
         }
-        platform = _PLATFORMS.get(model.backend, "sklearn_joblib")
-        return documents.model_metadata(
-            self._identity.name, model.signature, properties, self._identity.version, platform
-        )
+        name, version_ = self._identity.name, self._identity.version
+        return documents.model_metadata(name, model.signature, properties, version_, platform_of(model))
 
     def _statistics(self) -> Any:
         return documents.statistics(self._identity.name, self._identity.version, self._dispatcher.work.statistics())
+
+
+def platform_of(model: Model) -> str:
+    """What computes the model, in the protocol's words."""
+    return _PLATFORMS.get(model.backend, "sklearn_joblib")
 
 
 def bases(identity: Identity) -> tuple[str, ...]:
