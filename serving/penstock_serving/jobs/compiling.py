@@ -6,10 +6,11 @@ from typing import Any
 
 from penstock_serving.compile.proof import compile_and_prove, rows_independent
 from penstock_serving.compile.proof_json import dump
-from penstock_serving.compile.result import Proven
+from penstock_serving.compile.result import Proven, Unproven
 from penstock_serving.explain.arrays import export, export_sampled
 from penstock_serving.explain.unexplained import NotExplained
 from penstock_serving.model.frame import Matrix
+from penstock_serving.model.graph import Graph
 from penstock_serving.model.signature import Signature
 
 _MODELS_OWN = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RuntimeError)
@@ -40,6 +41,11 @@ def compiled_form(model: Any, signature: Signature, reference: Matrix) -> Equal 
     `rows_dependent` of the result says why rows of several requests must not be given to the *estimator* together; it
     is empty when the answers were shown to be independent.
     """
+    if isinstance(model, Graph):
+        served_as_it_is = Unproven(
+            "the model is an ONNX graph and is served as it is; there is nothing to compare it with"
+        )
+        return Unequal(served_as_it_is.reason, dump(served_as_it_is), _rows_dependent(model, reference))
     result = compile_and_prove(model, signature, reference)
     if isinstance(result, Proven):
         return Equal(result.model, dump(result.proof), "" if result.proof.estimator_rows_independent else _DEPENDENT)

@@ -33,6 +33,20 @@ from penstock_serving.model.signature_json import dump
 from penstock_serving.protocol import v2
 from penstock_serving.protocol.outputs import checked, document
 
+MADE_FILES = frozenset(
+    {
+        SIGNATURE_FILE,
+        GOLDEN_FILE,
+        REFERENCE_FILE,
+        PROOF_FILE,
+        ONNX_FILE,
+        EXPLAIN_FILE,
+        SERVING_FILE,
+        CARD_FILE,
+    }
+)
+"""Files that packaging makes; the model's own file comes beside them."""
+
 _GOLDEN_ROWS = 5
 Methods = Mapping[str, Callable[[Matrix], Matrix]]
 
@@ -102,8 +116,8 @@ def contents(source: Source, reference: Reference, card: Card = cards.EMPTY) -> 
         not_explained="" if isinstance(explained, bytes) else explained.reason,
     )
     files[SERVING_FILE] = serving_json.dump(serving)
-    known = card if card.importance else replace(card, importance=importance(ask, signature, matrix))
-    files[CARD_FILE] = cards.dump(known)
+    moved = card.importance or importance(ask, signature, matrix)
+    files[CARD_FILE] = cards.dump(replace(card, importance=moved, size_bytes=len(source.content)))
     return Contents(files, signature, matrix, ask, serving)
 
 

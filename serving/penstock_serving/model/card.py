@@ -57,7 +57,7 @@ class Training:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A short model card; empty texts are what nobody has said."""
+    """A short model card; empty texts are what nobody has said. `size_bytes` is that of the estimator's file."""
 
     owner: str = ""
     purpose: str = ""
@@ -67,6 +67,7 @@ class Card:
     metrics: tuple[Metric, ...] = ()
     importance: tuple[Importance, ...] = ()
     latency: Latency | None = None
+    size_bytes: int | None = None
 
 
 EMPTY = Card()
@@ -100,6 +101,7 @@ def dump(card: Card) -> bytes:
                 "median_seconds": latency.median_seconds,
                 "p99_seconds": latency.p99_seconds,
             },
+            "size_bytes": card.size_bytes,
         }
     )
 
@@ -107,7 +109,9 @@ def dump(card: Card) -> bytes:
 def load(content: bytes) -> Card:
     """Read `card.json`; raises `BadModelError` (NotAModel) naming the first field that is wrong."""
     texts = ("owner", "purpose", "cost_of_errors")
-    root = _BORDER.document(content, FORMAT, {*texts, "data", "training", "metrics", "importance", "latency"})
+    root = _BORDER.document(
+        content, FORMAT, {*texts, "data", "training", "metrics", "importance", "latency", "size_bytes"}
+    )
     return Card(
         **{key: _BORDER.text(root[key], key) for key in texts},
         data=None if root["data"] is None else _data(root["data"]),
@@ -120,6 +124,7 @@ def load(content: bytes) -> Card:
             for n, item in enumerate(_BORDER.items(root["importance"], "importance"))
         ),
         latency=None if root["latency"] is None else _latency(root["latency"]),
+        size_bytes=None if root["size_bytes"] is None else _BORDER.whole(root["size_bytes"], "size_bytes"),
     )
 
 

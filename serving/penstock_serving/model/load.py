@@ -1,6 +1,7 @@
 """Loading a model by the safest way that its package offers: the trust ladder.
 
 1. `model.onnx`, proved equal to the estimator when it was packaged: nothing is unpickled, scikit-learn is not imported.
+   So it is with `graph.onnx`, a graph that the owner brought instead of an estimator.
 2. `model.skops`, of types that skops or the deployer trusts.
 3. `model.joblib`: a pickle, which can run any code. So only with a pinned digest, which every way needs.
 
@@ -21,12 +22,14 @@ from penstock_serving.model.estimator import open_pickle, open_skops, require_ve
 from penstock_serving.model.files import (
     ESTIMATOR_FILES,
     GOLDEN_FILE,
+    GRAPH_FILE,
     MODEL_FILE,
     SERVING_FILE,
     SIGNATURE_FILE,
     SKOPS_FILE,
 )
 from penstock_serving.model.frame import Matrix
+from penstock_serving.model.graph import open_graph
 from penstock_serving.model.outputs import methods
 from penstock_serving.model.serving import Serving
 from penstock_serving.model.signature import Signature
@@ -124,6 +127,8 @@ def load_model(
                 f"{serving.estimator} holds a {type(estimator).__name__} without the method {output.name}(); "
                 "package a fitted scikit-learn estimator",
             )
+    if serving.estimator == GRAPH_FILE:
+        return Model(found, signature, golden, pinned, "onnx", rows_independent=serving.rows_independent)
     return Model(found, signature, golden, pinned, "scikit-learn", opened, serving.rows_independent)
 
 
@@ -143,6 +148,8 @@ def _estimator(
     files: Verified, name: str, signature: Signature, trust: Trust, before_unpickling: Callable[[], None]
 ) -> object:
     content = files.read(name)
+    if name == GRAPH_FILE:
+        return open_graph(content)
     require_versions(signature.versions.scikit_learn, trust)
     if name == SKOPS_FILE:
         return open_skops(content, trust.skops_types)
