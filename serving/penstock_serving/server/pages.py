@@ -16,7 +16,7 @@ from penstock_serving.server.lifecycle import Lifecycle
 
 VERSION = version("penstock")
 _STUCK = "the model has not finished a prediction for too long"
-PATH_OPENAPI = "/openapi.json"
+PATH_OPENAPI = "/v2/openapi.json"
 _PLATFORMS = {"onnx": "onnxruntime_onnx"}
 
 Page = Callable[[], Any]
