@@ -80,10 +80,13 @@ class Model:
         if self.fallback_reason:
             shown["fallback_reason"] = self.fallback_reason
         if self.proof is not None:
-            largest = max((compared.largest_difference for compared in self.proof.compared), default=0.0)
+            differences = (
+                f"{compared.method} {compared.largest_difference:.3g} ({compared.on})"
+                for compared in self.proof.compared
+            )
             shown |= {
                 "proof_rows": str(sum(count for _, count in self.proof.rows)),
-                "proof_largest_difference": f"{largest:.3g}",
+                "proof_largest_differences": ", ".join(differences),
                 "proof_onnxruntime": self.proof.versions.onnxruntime,
             }
         return shown

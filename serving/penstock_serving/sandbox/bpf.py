@@ -41,12 +41,13 @@ class When:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What happens to a call: `action` if every condition holds, else `otherwise`."""
+    """What happens to a call: `action` if every condition holds, or all of the alternative ones, else `otherwise`."""
 
     call: str
     action: int
     conditions: tuple[When, ...] = ()
     otherwise: int = ALLOW
+    alternatively: tuple[When, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +92,19 @@ def assemble(wanted: Filter, machine: Machine) -> bytes:
 def _body(rule: Rule) -> Sequence[bytes]:
     if not rule.conditions:
         return [_statement(_RETURN, rule.action)]
+    steps: list[bytes] = []
+    for conditions in filter(None, (rule.conditions, rule.alternatively)):
+        steps += _if_all(conditions, rule.action)
+    return [*steps, _statement(_RETURN, rule.otherwise)]
+
+
+def _if_all(conditions: Sequence[When], action: int) -> list[bytes]:
     steps = []
-    for place, condition in enumerate(rule.conditions):
-        left = len(rule.conditions) - place - 1
+    for place, condition in enumerate(conditions):
+        left = len(conditions) - place - 1
         steps += [
             _statement(_LOAD, condition.offset),
             _statement(_AND, condition.mask),
             _jump(_EQUAL, condition.equals, 0, 3 * left + 1),
         ]
-    return [*steps, _statement(_RETURN, rule.action), _statement(_RETURN, rule.otherwise)]
+    return [*steps, _statement(_RETURN, action)]

@@ -2,7 +2,7 @@
 
 `CHILD` is a list of what is allowed, for a process that opens what nobody vouches for: it computes in memory, reads
 files and answers through a pipe that it has already. `SERVER` is a list of what is refused, for a serving process that
-must unpickle: its sockets are open already, so it never again needs to reach out, to start a program, or to change files.
+must unpickle: it listens and answers, and never needs to call out, to start a program, or to change files.
 """
 
 from penstock_serving.sandbox.bpf import ALLOW, ENOSYS, EPERM, Filter, Rule, When, refuse
@@ -13,6 +13,11 @@ _ACCESS = 0o3 | 0o100 | 0o1000 | 0o20000000  # the access mode, O_CREAT, O_TRUNC
 _READ_ONLY = 0
 _CLONE_THREAD = 0x00010000
 _AF_UNIX = 1
+_TCP = (  # AF_INET or AF_INET6, SOCK_STREAM, and no protocol but TCP
+    When(0, 2, 0xFFFFFFFF ^ 8),
+    When(1, 1, 0xF),
+    When(2, 0, 0xFFFFFFFF ^ 6),
+)
 _MSG_FASTOPEN = 0x20000000
 _PR_SET_NAME, _PR_SET_VMA = 15, 0x53564D41
 _TCGETS, _FIOCLEX, _FIONREAD = 0x5401, 0x5451, 0x541B
@@ -49,7 +54,7 @@ memfd_create memfd_secret reboot swapon swapoff acct quotactl personality
 setuid setgid setreuid setregid setresuid setresgid setgroups setrlimit shmget shmat msgget semget mq_open
 """
 
-_REACHING_OUT = "connect bind listen socketpair"
+_REACHING_OUT = "socket connect bind listen socketpair sendto sendmsg sendmmsg"
 
 _READING_FILES = (
     Rule("open", ALLOW, (When(1, _READ_ONLY, _ACCESS),), _REFUSED),
@@ -78,7 +83,6 @@ def child(process: int) -> Filter:
             Rule("tgkill", ALLOW, (When(0, process),), _REFUSED),
             Rule("prctl", ALLOW, (When(0, _PR_SET_NAME),), _REFUSED),
             Rule("ioctl", ALLOW, (When(1, _TCGETS),), _REFUSED),
-            *_refused("socket sendto sendmsg sendmmsg"),
             *_refused(_REACHING_OUT),
             *_refused(_CHANGING_FILES),
             *_refused(_STARTING_AND_STEERING_PROCESSES),
@@ -88,17 +92,20 @@ def child(process: int) -> Filter:
     )
 
 
+NO_IO_URING = Filter((Rule("io_uring_setup", refuse(ENOSYS)),), ALLOW)
+"""What a process lives under that may have to confine itself later."""
+
 SERVER = Filter(
     rules=(
         *_READING_FILES,
         *_THREADS_ONLY,
         *_OWN_LIMITS_READ,
-        Rule("socket", ALLOW, (When(0, _AF_UNIX),), _REFUSED),
-        # a listening socket could otherwise be turned into one that calls out
+        # sockets of this machine, and streams: those can be listened at, while calling out needs connect
+        Rule("socket", ALLOW, _TCP, _REFUSED, (When(0, _AF_UNIX),)),
         Rule("sendto", ALLOW, (When(3, 0, _MSG_FASTOPEN),), _REFUSED),
         Rule("sendmsg", ALLOW, (When(2, 0, _MSG_FASTOPEN),), _REFUSED),
         Rule("sendmmsg", ALLOW, (When(3, 0, _MSG_FASTOPEN),), _REFUSED),
-        *_refused(_REACHING_OUT),
+        *_refused("connect"),
         *_refused(_CHANGING_FILES),
         *_refused(_STARTING_AND_STEERING_PROCESSES),
         *_refused(_PRIVILEGES),

@@ -120,7 +120,7 @@ def _end(process: subprocess.Popen[bytes]) -> int:
 
 
 def _environment(paths: Sequence[str]) -> dict[str, str]:
-    environment = {"LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {"LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1", "JOBLIB_MULTIPROCESSING": "0"}
     environment |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     return environment | ({"PYTHONPATH": os.pathsep.join(paths)} if paths else {})
 

@@ -5,7 +5,7 @@ import os
 import signal
 import time
 import warnings
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http.server import ThreadingHTTPServer
 from pathlib import Path
@@ -15,10 +15,12 @@ import uvloop
 
 from penstock_serving import contract, settings
 from penstock_serving.metrics_port import read_token, serve_metrics
-from penstock_serving.model.errors import BadModelError, ModelError, report
+from penstock_serving.model import trust
+from penstock_serving.model.errors import BadModelError, LastWords, ModelError
 from penstock_serving.model.files import model_directory
 from penstock_serving.model.frame import Matrix
-from penstock_serving.model.load import load_model
+from penstock_serving.model.load import as_it_is, load_model
+from penstock_serving.model.trust import Trust
 from penstock_serving.server.app import App
 from penstock_serving.server.dispatch import Dispatcher, Limits
 from penstock_serving.server.feed import Feed
@@ -54,6 +56,7 @@ class Settings:
     drain_seconds: float
     monitor_socket: Path
     token: bytes
+    trust: Trust
 
 
 def read_settings() -> Settings:
@@ -78,10 +81,11 @@ def read_settings() -> Settings:
         drain_seconds=settings.seconds(contract.ENV_DRAIN_SECONDS, 20.0, 3600.0),
         monitor_socket=settings.path(contract.ENV_MONITOR_SOCKET, contract.MONITOR_SOCKET),
         token=read_token(os.environ.get(contract.ENV_METRICS_TOKEN_FILE, "")),
+        trust=trust.from_environment(),
     )
 
 
-async def serve(config: Settings, imported: float) -> None:
+async def serve(config: Settings, imported: float, before_unpickling: Callable[[], None]) -> None:
     """Serve until SIGTERM or SIGINT, then drain. Raises `ModelError` when the model cannot be served."""
     warnings.filterwarnings("ignore", message="X does not have valid feature names")
     feed = Feed(config.monitor_socket)
@@ -91,7 +95,7 @@ async def serve(config: Settings, imported: float) -> None:
     metrics_server = _listen(config, metrics)
     directory = model_directory(config.models, identity.digest)
     began = time.perf_counter()
-    model = load_model(directory, identity.digest)
+    model = load_model(directory, identity.digest, config.trust, before_unpickling)
     metrics.started("load", time.perf_counter() - began)
     began = time.perf_counter()
     await self_test(model, config.limits)
@@ -149,10 +153,14 @@ def _listen(config: Settings, metrics: ServerMetrics) -> ThreadingHTTPServer:
         ) from error
 
 
-def main(imported: float) -> int:
-    """Run the server; `imported` is how long (seconds) the process took to import it. Returns the exit code."""
+def main(imported: float, before_unpickling: Callable[[], None] = as_it_is) -> int:
+    """Run the server; `imported` is how long (seconds) the process took to import it. Returns the exit code.
+
+    `before_unpickling` is called where a pickle is about to be opened in this process: it may confine the process.
+    """
+    last_words = LastWords(settings.termination_log())
     try:
-        uvloop.run(serve(read_settings(), imported))
+        uvloop.run(serve(read_settings(), imported, before_unpickling))
     except ModelError as error:
-        return report(error, settings.termination_log())
+        return last_words.say(error)
     return 0
