@@ -27,7 +27,7 @@ _ERRORS = {
 _JSON_TYPES = {Datatype.BOOL: "boolean", Datatype.BYTES: "string"}
 _TEXT: Schema = {"type": "string"}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
-_PARAMETERS: Schema = {"type": "object"}
+_PARAMETERS: Schema = {"type": ["object", "null"]}
 
 
 def openapi(model: str, signature: Signature, server_version: str, version: str = "") -> Schema:
@@ -156,7 +156,7 @@ def _cell(column: Column) -> Schema:
     """What a column takes where no datatype is declared, or its own."""
     schema = _values(column.datatype, missing=column.takes_missing)
     if column.datatype is Datatype.INT64:
-        schema |= {"minimum": -(2**53), "maximum": 2**53}
+        schema |= {"minimum": 1 - 2**53, "maximum": 2**53 - 1}
     if column.datatype is Datatype.FP32:
         schema |= {"minimum": -3.4e38, "maximum": 3.4e38}
     if column.bounds is not None:
@@ -180,7 +180,11 @@ def _v2(model: str, signature: Signature, version: str) -> dict[str, Schema]:
         for column in signature.columns
     ]
     each = {"type": "array", "prefixItems": one_row, "items": False, "minItems": len(one_row)}
-    optional = {"id": {"type": "string", "maxLength": MAX_ID}, "parameters": _PARAMETERS, "outputs": _wanted(signature)}
+    optional = {
+        "id": {"type": ["string", "null"], "maxLength": MAX_ID},
+        "parameters": _PARAMETERS,
+        "outputs": _wanted(signature),
+    }
     digest = _object({"digest": _TEXT, "revision": _TEXT})
     answer = {
         "model_name": {"const": model},
@@ -225,7 +229,8 @@ def _input(name: Schema, taken: list[str], width: int, cell: Schema) -> Schema:
 
 
 def _wanted(signature: Signature) -> Schema:
-    return _list(_object({"name": {"enum": list(signature.output)}}, {"parameters": _PARAMETERS}))
+    wanted = _list(_object({"name": {"enum": list(signature.output)}}, {"parameters": _PARAMETERS}))
+    return wanted | {"type": ["array", "null"]}
 
 
 def _output(output: Output) -> Schema:

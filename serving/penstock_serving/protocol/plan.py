@@ -11,7 +11,7 @@ from penstock_serving.model.signature import Column, Signature
 
 _LARGEST = {
     Datatype.BOOL: 1.0,
-    Datatype.INT64: 2.0**53,
+    Datatype.INT64: 2.0**53 - 1,  # from 2**53 on, different integers are the same float64
     Datatype.FP32: float(np.finfo(np.float32).max),
     Datatype.FP64: float(np.finfo(np.float64).max),
 }

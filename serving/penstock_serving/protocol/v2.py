@@ -2,7 +2,7 @@
 
 A request names its columns in one of two ways: one input per column, shape [rows] or [rows, 1], in any order; or, for
 models without text columns, a single two-dimensional input of all columns, taken by position. Values are JSON, or raw
-bytes after the JSON (see `binary`).
+bytes after the JSON (see `binary`). Where a field is optional, null is as good as leaving it out.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -62,7 +62,9 @@ def decode_call(body: bytes, json_length: int | None, signature: Signature) -> C
         document, tail = parse_json(view[:json_length]), Tail(view[json_length:])
     if not isinstance(document, dict):
         raise BadRequestError("the body is not a JSON object")
-    request_id = document.get("id", "")
+    request_id = document.get("id")
+    if request_id is None:
+        request_id = ""
     if not isinstance(request_id, str) or len(request_id) > MAX_ID:
         raise BadRequestError(f"id is not a text of at most {MAX_ID} characters")
     raw = document.get("inputs")

@@ -75,8 +75,8 @@ def cells_of(values: Sequence[Any], declared: Datatype, where: str) -> Matrix:
 def check_numbers(block: Matrix, signature: Signature, first: int) -> None:
     """Check float64 values [rows, k] against the k columns from position `first`.
 
-    Raises `ModelRefusalError`: a missing value where the column takes none; a number beyond the column's range (an
-    integer that float64 cannot hold exactly, a number beyond float32, an infinity, one beyond the declared bounds).
+    Raises `ModelRefusalError`: a missing value where the column takes none; a number beyond the column's range (its
+    declared bounds, an integer that float64 cannot tell from its neighbour, a number beyond float32, an infinity).
     """
     checks = plan(signature)
     if np.abs(block).max() <= checks.harmless:  # neither missing nor beyond any column: the ordinary case, in one look
