@@ -1,6 +1,7 @@
 """Packaging a fitted model: one directory, with everything that serving needs to take it at its word."""
 
 import io
+import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -40,10 +41,21 @@ def package(
     asked through the very code that serves.
     """
     target = require_new(directory)
-    pickled = io.BytesIO()
-    joblib.dump(model, pickled)
-    source = Source(model, MODEL_FILE, pickled.getvalue())
+    source = Source(model, MODEL_FILE, _pickled(model))
     return write(target, contents(source, Reference(frame, golden, bounds), card).files)
+
+
+def _pickled(model: Any) -> bytes:
+    out = io.BytesIO()
+    try:
+        joblib.dump(model, out)
+    except (pickle.PicklingError, TypeError, AttributeError) as error:
+        raise BadModelError(
+            contract.REASON_NOT_A_MODEL,
+            f"a {type(model).__name__} cannot be pickled ({str(error)[:200]}); "
+            "its classes and functions must be in modules that the server can import",
+        ) from error
+    return out.getvalue()
 
 
 def require_new(directory: Path | str) -> Path:
