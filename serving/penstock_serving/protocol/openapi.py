@@ -24,6 +24,7 @@ _ERRORS = {
     503: "the model does not answer now: stopping, or stuck",
     504: "the prediction was not ready in time",
 }
+_LARGEST_SINGLE = 3.4028234663852886e38
 _JSON_TYPES = {Datatype.BOOL: "boolean", Datatype.BYTES: "string"}
 _TEXT: Schema = {"type": "string"}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
@@ -158,7 +159,7 @@ def _cell(column: Column) -> Schema:
     if column.datatype is Datatype.INT64:
         schema |= {"minimum": 1 - 2**53, "maximum": 2**53 - 1}
     if column.datatype is Datatype.FP32:
-        schema |= {"minimum": -3.4e38, "maximum": 3.4e38}
+        schema |= {"minimum": -_LARGEST_SINGLE, "maximum": _LARGEST_SINGLE}
     if column.bounds is not None:
         schema |= {"minimum": column.bounds[0], "maximum": column.bounds[1]}
     if column.is_text and column.categories and not column.takes_unseen:

@@ -17,6 +17,7 @@ from penstock_serving.protocol.errors import BadRequestError, ModelRefusalError
 from penstock_serving.protocol.plan import plan
 from penstock_serving.protocol.rules import Rule
 
+_LARGEST_SINGLE = float(np.finfo(np.float32).max)
 _KINDS: dict[Datatype, frozenset[type]] = {
     Datatype.BOOL: frozenset({bool, type(None)}),
     Datatype.BYTES: frozenset({str, type(None)}),
@@ -65,10 +66,9 @@ def cells_of(values: Sequence[Any], declared: Datatype, where: str) -> Matrix:
     except OverflowError as error:
         raise BadRequestError(f"{where} has a number too large for FP64") from error
     if declared is Datatype.FP32:
-        with np.errstate(over="ignore"):
-            array = array.astype(np.float32).astype(np.float64)
-        if np.isinf(array).any():
+        if (np.abs(array) > _LARGEST_SINGLE).any():
             raise BadRequestError(f"{where} has a number too large for FP32")
+        array = array.astype(np.float32).astype(np.float64)
     return array
 
 
