@@ -7,7 +7,7 @@ independent of one another. One hop to a thread and back is paid per batch.
 
 import asyncio
 import math
-import queue
+import os
 import threading
 import time
 from collections import deque
@@ -33,6 +33,28 @@ class Limits:
     threads: int
     in_flight: int
     timeout_seconds: float
+
+
+class _Handover:
+    """Batches for the threads, None to end one. Waiting is on an eventfd: reading it lets go of the interpreter's lock
+    before the thread sleeps, so that it is woken once, where a lock of Python's wakes it twice, half as fast."""
+
+    def __init__(self) -> None:
+        self._given: deque[Batch | None] = deque()
+        self._ready = os.eventfd(0, os.EFD_SEMAPHORE | os.EFD_CLOEXEC)
+
+    def put(self, batch: Batch | None) -> None:
+        """Give a batch to one thread."""
+        self._given.append(batch)
+        os.eventfd_write(self._ready, 1)
+
+    def get(self) -> Batch | None:
+        """Wait for a batch."""
+        os.eventfd_read(self._ready)
+        return self._given.popleft()
+
+    def __del__(self) -> None:
+        os.close(self._ready)
 
 
 class Dispatcher:
@@ -61,7 +83,7 @@ class Dispatcher:
         self._next_deadline = math.inf
         self._began: dict[int, float] = {}
         self._loop = asyncio.get_running_loop()
-        self._batches: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
+        self._batches = _Handover()
         for number in range(limits.threads):
             threading.Thread(target=self._work, name=f"predict-{number}", daemon=True).start()
 

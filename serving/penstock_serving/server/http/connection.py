@@ -31,19 +31,19 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_blocked", "_body", "_headers", "_last", "_left", "_lingering", "_listener", "_outstanding", "_parser",
-        "_parsing", "_plain", "_raw", "_reading", "_since", "_transport", "_unread",
+        "_blocked", "_body", "_last", "_left", "_limits", "_lingering", "_listener", "_outstanding", "_parser", "_parsing",
+        "_plain", "_raw", "_reading", "_since", "_transport", "_unread",
     )  # fmt: skip
 
     def __init__(self, listener: "Listener") -> None:
-        self._listener = listener
+        self._listener, self._limits = listener, listener.limits
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport | None = None
         self._outstanding: deque[Exchange] = deque()
         self._reading: Exchange | None = None
         self._body: bytes | bytearray = b""
         self._unread = b""
-        self._headers = self._left = self._raw = 0
+        self._left = self._raw = 0
         self._last = self._lingering = self._blocked = self._parsing = self._plain = False
         self._since = 0.0
 
@@ -61,7 +61,7 @@ class Connection(asyncio.Protocol):
         """Parse what arrived, or keep it while reading is stopped."""
         if self._lingering:
             self._raw += len(data)
-            if self._raw > self._listener.limits.linger_bytes:
+            if self._raw > self._limits.linger_bytes:
                 self.abort()
         elif self._last:
             return
@@ -96,46 +96,35 @@ class Connection(asyncio.Protocol):
 
     # What the parser says. A `RequestError` raised here ends the parsing and refuses the request.
 
-    def on_message_begin(self) -> None:
-        """A request's first byte."""
-        self._reading = Exchange(self, self._since)
-        self._headers = self._left = 0
-        self._body = b""
-
     def on_url(self, url: bytes) -> None:
         """The target, or a further part of it."""
         exchange = self._reading
-        assert exchange is not None
-        exchange.target = exchange.target + url if exchange.target else url
+        if exchange is None:
+            self._reading = Exchange(self, self._since, url)
+        else:
+            exchange.target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header, or a trailer, which is dropped."""
-        self._headers += 1
-        if self._headers > self._listener.limits.headers:
-            raise RequestError(431, f"the request has more than {self._listener.limits.headers} headers")
         exchange = self._reading
-        assert exchange is not None
-        if not exchange.method:
+        if exchange is not None and not exchange.method:
             exchange.headers[name.lower()] = value
 
     def on_headers_complete(self) -> None:
         """Look at how the body comes before any of it is taken."""
         exchange = self._reading
         assert exchange is not None
-        exchange.method = self._parser.get_method()
-        self._raw = 0
-        headers, limits = exchange.headers, self._listener.limits
-        if not self._parser.should_keep_alive() or self._parser.should_upgrade():
-            # Another protocol that is offered is passed over (RFC 9110, 7.8); what follows might be that protocol.
-            exchange.close = True
-            self._plain = self._parser.should_upgrade()
-        if b"connection" in headers or b"host" not in headers:
-            self._by_version(exchange)
+        method = exchange.method = self._parser.get_method()
+        self._left = self._raw = 0
+        headers, limits = exchange.headers, self._limits
+        if b"connection" in headers or b"host" not in headers or method == b"CONNECT":
+            self._look_closer(exchange)
         if len(exchange.target) > limits.target:
             raise RequestError(414, f"the request's target is longer than {limits.target} bytes")
-        length = headers.get(b"content-length")
-        if length is not None:
-            self._left = int(length)
+        if len(headers) > limits.headers:
+            raise RequestError(431, f"the request has more than {limits.headers} headers")
+        if b"content-length" in headers:
+            self._left = int(headers[b"content-length"])
             self._expect_body(exchange, self._left)
         elif b"transfer-encoding" in headers:
             if headers[b"transfer-encoding"].lower() != b"chunked":
@@ -144,15 +133,20 @@ class Connection(asyncio.Protocol):
                 raise RequestError(501, "a chunked body does not go with an offer of another protocol")
             self._expect_body(exchange, limits.body)
 
-    def _by_version(self, exchange: Exchange) -> None:
+    def _look_closer(self, exchange: Exchange) -> None:
+        """Look at what few requests have: a header on the connection, or no host."""
+        self._plain = self._parser.should_upgrade()
+        if self._plain or not self._parser.should_keep_alive():
+            # Another protocol that is offered is passed over (RFC 9110, 7.8); what follows might be that protocol.
+            exchange.close = True
         if self._parser.get_http_version() == "1.0":
             exchange.close = True
         elif b"host" not in exchange.headers:
             raise BadRequestError("the request has no header host")
 
     def _expect_body(self, exchange: Exchange, size: int) -> None:
-        if size > self._listener.limits.body:
-            raise _too_large(self._listener.limits.body)
+        if size > self._limits.body:
+            raise _too_large(self._limits.body)
         if not self._listener.budget.reserve(size):
             raise SaturatedError("too many request bodies are arriving at once; try again shortly")
         exchange.held = size
@@ -174,8 +168,8 @@ class Connection(asyncio.Protocol):
         if isinstance(self._body, bytes):
             self._body = bytearray(self._body)
         self._body += body
-        if len(self._body) > self._listener.limits.body:
-            raise _too_large(self._listener.limits.body)
+        if len(self._body) > self._limits.body:
+            raise _too_large(self._limits.body)
 
     def on_message_complete(self) -> None:
         """The request is whole."""
@@ -183,9 +177,11 @@ class Connection(asyncio.Protocol):
         assert exchange is not None
         if self._plain and self._left > 0:
             return
-        exchange.body = self._body if isinstance(self._body, bytes) else bytes(self._body)
+        body = self._body
+        if body:
+            exchange.body = body if type(body) is bytes else bytes(body)
+            self._body = b""
         self._reading = None
-        self._body = b""
         self._raw = 0
         self._last = exchange.close
         self._outstanding.append(exchange)
@@ -213,7 +209,7 @@ class Connection(asyncio.Protocol):
             start = end
 
     def _parse(self, piece: bytes | memoryview) -> None:
-        if self._reading is None:
+        if self._reading is None and not self._raw:
             self._since = time.monotonic()
         self._raw += len(piece)
         self._parsing = True
@@ -238,8 +234,8 @@ class Connection(asyncio.Protocol):
                 self._refuse(BadRequestError("the request is not HTTP/1.1"))
         finally:
             self._parsing = False
-        if self._raw > self._listener.limits.head and not self._last:
-            self._refuse(RequestError(431, f"headers are larger than {self._listener.limits.head} bytes"))
+        if self._raw > self._limits.head and not self._last:
+            self._refuse(RequestError(431, f"headers are larger than {self._limits.head} bytes"))
         if self._full():
             self._hold()
 
@@ -253,7 +249,7 @@ class Connection(asyncio.Protocol):
 
     def _refuse(self, error: RequestError) -> None:
         """Answer what cannot be read, in its turn, and read no further."""
-        exchange = self._reading or Exchange(self, self._since)
+        exchange = self._reading or Exchange(self, self._since, b"")
         exchange.close = True
         exchange.whole = False
         self._reading = None
@@ -263,7 +259,7 @@ class Connection(asyncio.Protocol):
         self._listener.handler.refuse(exchange, error)
 
     def _full(self) -> bool:
-        return self._blocked or len(self._outstanding) >= self._listener.limits.outstanding
+        return self._blocked or len(self._outstanding) >= self._limits.outstanding
 
     def _hold(self) -> None:
         if self._transport is not None and not self._lingering:
@@ -271,7 +267,7 @@ class Connection(asyncio.Protocol):
 
     def _go_on(self) -> None:
         """Read again, if there is room: first what arrived before reading stopped."""
-        few = len(self._outstanding) <= self._listener.limits.outstanding // 2
+        few = len(self._outstanding) <= self._limits.outstanding // 2
         if self._transport is None or self._blocked or self._last or not few:
             return
         self._since = time.monotonic()
@@ -289,7 +285,7 @@ class Connection(asyncio.Protocol):
         outstanding, listener, transport = self._outstanding, self._listener, self._transport
         if transport is None:
             return
-        many = len(outstanding) >= listener.limits.outstanding // 2
+        many = len(outstanding) > 1
         while outstanding and (output := outstanding[0].output) is not None:
             exchange = outstanding.popleft()
             listener.budget.release(exchange.held)
@@ -353,15 +349,16 @@ class Connection(asyncio.Protocol):
 
     def look(self, now: float) -> None:
         """End what has taken too long, as of `now` (monotonic seconds)."""
-        limits, spent = self._listener.limits, now - self._since
+        limits, spent = self._limits, now - self._since
         if self._lingering:
             if spent > limits.linger_seconds:
                 self.abort()
         elif self._blocked:
             if spent > limits.write_seconds:
                 self.abort()
-        elif self._reading is not None:
-            if spent > (limits.body_seconds if self._reading.method else limits.head_seconds) and not self._full():
+        elif self._reading is not None or self._raw:
+            head = self._reading is None or not self._reading.method
+            if spent > (limits.head_seconds if head else limits.body_seconds) and not self._full():
                 self._refuse(RequestError(408, "the request did not arrive in time"))
         elif not self._outstanding and spent > limits.idle_seconds:
             self._shut()

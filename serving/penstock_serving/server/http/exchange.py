@@ -28,11 +28,11 @@ class Exchange:
         "whole",
     )
 
-    def __init__(self, connection: "Connection", began: float) -> None:
+    def __init__(self, connection: "Connection", began: float, target: bytes) -> None:
         self._connection = connection
         self.began = began
         self.method = b""
-        self.target = b""
+        self.target = target
         self.headers: dict[bytes, bytes] = {}
         self.body = b""
         self.close = False
