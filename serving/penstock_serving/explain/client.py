@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from penstock_serving.explain import frames, setup
 from penstock_serving.explain.explanation import Explanation
 from penstock_serving.explain.frames import Answer, Asks, BrokenFrameError, Question, Says
-from penstock_serving.explain.limits import Limits
+from penstock_serving.explain.limits import Limits, Priority
 from penstock_serving.explain.setup import Setup
 from penstock_serving.model.frame import Matrix
 from penstock_serving.protocol.call import Encoded
@@ -25,6 +25,7 @@ from penstock_serving.protocol.errors import (
 )
 
 _GRACE_SECONDS = 2.0
+_MAX_ANSWER = 1 << 30
 _ENVIRONMENT = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "HOME", "LANG", "TMPDIR")
 
 
@@ -63,7 +64,7 @@ class _Process:
         self._process, self._reader, self._writer = process, reader, writer
 
     @classmethod
-    async def start(cls, limit: int) -> "_Process":
+    async def start(cls, priority: Priority) -> "_Process":
         ours, theirs = socket.socketpair()
         with theirs:
             environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
@@ -72,12 +73,13 @@ class _Process:
                 "-m",
                 "penstock_serving.explain.process",
                 str(theirs.fileno()),
+                priority.value,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
                 env=environment,
                 pass_fds=(theirs.fileno(),),
             )
-        reader, writer = await asyncio.open_connection(sock=ours, limit=min(limit, 1 << 20))
+        reader, writer = await asyncio.open_connection(sock=ours, limit=1 << 20)
         return cls(process, reader, writer)
 
     @property
@@ -139,7 +141,8 @@ class ExplainClient:
 
         Raises `SaturatedError` (429), `DeadlineError` (504), `NotServingError` (503) when the process died,
         `ModelFailureError` (500) when the model's arrays are unusable or the contributions do not add up,
-        `ModelRefusalError` (400) for a category that the model refuses, `RequestError` (413) for too many rows.
+        `ModelRefusalError` (400) for a category that the model refuses, `RequestError` (413) for too many
+        rows or bytes, or too little memory for them.
         """
         answer = await self._ask(Asks.MATRIX, None, frames.write_matrix(matrix), seconds)
         return frames.read_explanation(answer.content)
@@ -170,6 +173,8 @@ class ExplainClient:
             raise self._refused
         if self.saturated:
             raise SaturatedError(f"{len(self._waiting)} explanations are waited for already; try again shortly")
+        if len(content) > self._limits.frame_bytes:
+            raise RequestError(413, f"more than {self._limits.frame_bytes} bytes are not explained at once")
         seconds = min(seconds, self._limits.seconds)
         loop = asyncio.get_running_loop()
         job = _Job(kind, json_length, content, time.monotonic() + seconds, loop.create_future())
@@ -212,13 +217,16 @@ class ExplainClient:
             if job.answer.done() or left <= 0:
                 return
             question = Question(job.kind, left, job.json_length, job.content)
-            answer = await process.ask(question, self._limits.frame_bytes, left + _GRACE_SECONDS)
+            answer = await process.ask(question, _MAX_ANSWER, left + _GRACE_SECONDS)
         except _DiedError as died:
             self._process = None
             self.deaths += 1
             _fail(job, _said_of(died))
         except RequestError as error:
             _fail(job, error)
+        except asyncio.CancelledError:
+            _fail(job, NotServingError("this server is stopping"))
+            raise
         else:
             if not job.answer.done():
                 job.answer.set_result(answer)
@@ -226,11 +234,9 @@ class ExplainClient:
     async def _started(self) -> _Process:
         if self._process is not None:
             return self._process
-        process = self._process = await _Process.start(self._limits.frame_bytes)
+        process = self._process = await _Process.start(self._limits.priority)
         content = setup.write(self._setup, self._limits)
-        ready = await process.ask(
-            Question(Asks.SETUP, 0.0, None, content), self._limits.frame_bytes, self._limits.start_seconds
-        )
+        ready = await process.ask(Question(Asks.SETUP, 0.0, None, content), _MAX_ANSWER, self._limits.start_seconds)
         if ready.kind is Says.READY:
             return process
         await self._stop()

@@ -11,20 +11,23 @@ _OOM_SCORE = Path("/proc/self/oom_score_adj")
 _STATUS = Path("/proc/self/statm")
 
 
-def step_back() -> None:
-    """Run only when nothing else wants the CPU, on one thread, and be the first to go when memory runs out.
+def step_back(priority: str) -> None:
+    """Use one thread, be the first to go when memory runs out and, unless `priority` is "shared", run only when nothing
+    else wants the CPU.
 
     Where the kernel offers no idle class, the lowest priority has to do.
     """
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
+    with contextlib.suppress(OSError):
+        _OOM_SCORE.write_text("1000")
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if priority == "shared":
+        return
     os.nice(19)
     if hasattr(os, "SCHED_IDLE"):
         with contextlib.suppress(OSError):
             os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-    with contextlib.suppress(OSError):
-        _OOM_SCORE.write_text("1000")
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def limit_memory(more: int) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 
 from penstock_serving.explain import linear, tree
 from penstock_serving.explain.explanation import AdditivityError, Explanation
+from penstock_serving.explain.npz import MalformedError
 from penstock_serving.explain.permutation import Budget, Pause, Predict, explain_row
 from penstock_serving.explain.plan import Forest, Linear, Plan, Sampled
 from penstock_serving.explain.plan_npz import load
@@ -31,7 +32,7 @@ class _Parts:
 class Explainer:
     """Explains rows of one model.
 
-    Raises `npz.MalformedError` for a file that is not an exported model, `ValueError` where the model has no arrays
+    Raises `MalformedError` for a file that is not an exported model, `ValueError` where the model has no arrays
     and no `predict` [rows, columns] -> [rows, outputs] is given.
     """
 
@@ -49,7 +50,8 @@ class Explainer:
         """Explain rows [rows, columns], as serving hands them to the model.
 
         Raises `UnseenValueError` for a category that the pipeline refuses, `AdditivityError` where contributions and
-        base values miss the margin by more than 1e-6 (relative to it from 1 on); what `pause` raises passes through.
+        base values miss the margin by more than 1e-6 (relative to it from 1 on), `MalformedError` for stages that do not
+        fit the columns; what `pause` raises passes through.
         """
         parts = self._parts(matrix, pause)
         sums = parts.contributions.sum(axis=1) + parts.base
@@ -69,7 +71,10 @@ class Explainer:
         return tree.margins(model, tree.compared(model, made))
 
     def _made(self, matrix: Matrix) -> Matrix:
-        return floats(apply(self.plan.stages, matrix))
+        try:
+            return floats(apply(self.plan.stages, matrix))
+        except (TypeError, ValueError) as error:
+            raise MalformedError("the stages do not take the columns' values") from error
 
     def _asked(self, matrix: Matrix) -> Matrix:
         if self._predict is None:

@@ -6,6 +6,7 @@ here a member's header must agree with the bytes that are there before anything 
 
 import io
 import math
+import re
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,11 @@ MAX_BYTES = 256 * 1024 * 1024
 MAX_MEMBERS = 20_000
 _MAX_HEADER = 1024
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-_DTYPES = frozenset({"|u1", "|b1", "<i4", "<i8", "<f8"})
+_MAGIC = b"\x93NUMPY\x01\x00"
+_HEADER = re.compile(
+    rb"\{'descr': '(?P<dtype>\|u1|\|b1|<i4|<f8)', 'fortran_order': False, "
+    rb"'shape': \((?P<shape>[0-9]{1,12},|[0-9]{1,12}, [0-9]{1,12})\), \} *\n"
+)
 
 
 class MalformedError(ValueError):
@@ -75,15 +80,14 @@ def _members(archive: zipfile.ZipFile) -> Mapping[str, zipfile.ZipInfo]:
 def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Matrix:
     with archive.open(info) as member:
         raw = member.read(info.file_size + 1)
-    stream = io.BytesIO(raw)
-    try:
-        if np.lib.format.read_magic(stream) != (1, 0):
-            raise MalformedError(f"{info.filename} is not of version 1.0")
-        shape, by_column, dtype = np.lib.format.read_array_header_1_0(stream, max_header_size=_MAX_HEADER)
-    except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
-        raise MalformedError(f"{info.filename} has no array's header") from error
-    if dtype.str not in _DTYPES or by_column or any(size < 0 for size in shape):
+    if raw[:8] != _MAGIC:
+        raise MalformedError(f"{info.filename} is not an array of version 1.0")
+    start = 10 + int.from_bytes(raw[8:10], "little")
+    header = _HEADER.fullmatch(raw[10:start]) if start <= _MAX_HEADER else None
+    if header is None:
         raise MalformedError(f"{info.filename} is not a plain array of numbers")
-    if len(raw) - stream.tell() != math.prod(shape) * dtype.itemsize:
+    dtype = np.dtype(header["dtype"].decode())
+    shape = tuple(int(size) for size in header["shape"].decode().split(",") if size.strip())
+    if len(raw) - start != math.prod(shape) * dtype.itemsize:
         raise MalformedError(f"{info.filename} does not hold as many values as it says")
-    return np.frombuffer(raw, dtype=dtype, offset=stream.tell()).reshape(shape)
+    return np.frombuffer(raw, dtype=dtype, offset=start).reshape(shape)

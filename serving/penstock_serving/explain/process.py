@@ -1,7 +1,7 @@
 """The explaining process: answers questions from one socket, one after another, until the other side closes it.
 
-Started by `client` as `python -m penstock_serving.explain.process DESCRIPTOR`. It imports neither scikit-learn nor the
-server; a model that must be asked is opened here as well, from its pinned package.
+Started by `client` as `python -m penstock_serving.explain.process DESCRIPTOR PRIORITY`. It imports neither scikit-learn
+nor the server; a model that must be asked is opened here as well, from its pinned package.
 """
 
 import socket
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from penstock_serving.explain import confine
 
 if __name__ == "__main__":
-    confine.step_back()  # before numpy starts threads
+    confine.step_back(sys.argv[2])  # before numpy starts threads
 
 import numpy as np
 
@@ -31,6 +31,9 @@ from penstock_serving.model.errors import ModelError
 from penstock_serving.model.frame import Matrix
 from penstock_serving.protocol.errors import DeadlineError, ModelFailureError, ModelRefusalError, RequestError
 from penstock_serving.protocol.rules import Rule
+
+_NUMBER_BYTES = 24  # of a float64 in JSON with its comma
+_HEADERS_BYTES = 1024
 
 
 def _receive(connection: socket.socket, size: int) -> bytes | None:
@@ -78,7 +81,7 @@ class Answering:
             return self._answer(question, _until(time.monotonic() + question.seconds))
         except RequestError as error:
             return Answer(Says.ERROR, None, frames.write_error(error))
-        except AdditivityError as error:
+        except (AdditivityError, MalformedError) as error:
             return Answer(Says.ERROR, None, frames.write_error(ModelFailureError(f"no explanation: {error}")))
         except MemoryError:
             much = RequestError(413, "the explanation needs more memory than there is for it: ask for fewer rows")
@@ -99,10 +102,10 @@ class Answering:
         return Answer(Says.EXPLANATION, None, frames.write_explanation(self._explain(matrix, pause)))
 
     def _explain(self, matrix: Matrix, pause: Callable[[], None]) -> Explanation:
-        if len(matrix) > self._limits.rows:
-            raise RequestError(
-                413, f"{len(matrix)} rows are asked for, at most {self._limits.rows} are explained at once"
-            )
+        plan, limits = self._explainer.plan, self._limits
+        allowed = min(limits.rows, limits.frame_bytes // (_NUMBER_BYTES * len(plan.columns) * len(plan.outputs)))
+        if len(matrix) > max(allowed, 1):
+            raise RequestError(413, f"{len(matrix)} rows are asked for, at most {allowed} are explained at once")
         try:
             return self._explainer.explain(matrix, pause)
         except UnseenValueError as unseen:
@@ -149,7 +152,7 @@ def serve(connection: socket.socket, setup_limit: int) -> int:
         return 1
     confine.limit_memory(limits.memory_bytes)
     connection.sendall(frames.pack_answer(Answer(Says.READY, None, b"")))
-    while (question := _question(connection, limits.frame_bytes)) is not None:
+    while (question := _question(connection, limits.frame_bytes + _HEADERS_BYTES)) is not None:
         confine.limit_cpu(question.seconds)
         connection.sendall(frames.pack_answer(answering.answer(question)))
     return 0

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from penstock_serving.explain.frames import BrokenFrameError
-from penstock_serving.explain.limits import Limits
+from penstock_serving.explain.limits import Limits, Priority
 from penstock_serving.model import signature_json
 from penstock_serving.model.signature import Signature
 
@@ -38,7 +38,7 @@ class Setup:
 def write(setup: Setup, limits: Limits) -> bytes:
     """A setup and limits as bytes."""
     package = setup.package and [setup.package.directory, setup.package.digest]
-    values = [getattr(limits, field.name) for field in fields(limits)]
+    values = {field.name: getattr(limits, field.name) for field in fields(limits)}
     head = orjson.dumps([setup.name, dict(setup.parameters), package, values])
     signature = signature_json.dump(setup.signature)
     return _SIZES.pack(len(head), len(signature)) + head + signature + setup.data
@@ -50,8 +50,8 @@ def read(content: bytes) -> tuple[Setup, Limits]:
         first, second = _SIZES.unpack_from(content)
         start = _SIZES.size + first
         name, parameters, package, values = orjson.loads(content[_SIZES.size : start])
-        limits = Limits(*values)
-    except (struct.error, TypeError, ValueError) as error:
+        limits = Limits(**{**values, "priority": Priority(values["priority"])})
+    except (struct.error, LookupError, TypeError, ValueError) as error:
         raise BrokenFrameError("a message holds no setup") from error
     signature = signature_json.load(content[start : start + second])
     return Setup(name, parameters, signature, content[start + second :], _package(package)), limits
