@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,10 +79,10 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.fixture(scope="session")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """The server, ready."""
-    frame, root = _frame(), tmp_path_factory.mktemp("served")
+@contextmanager
+def serve(root: Path) -> Iterator[Served]:
+    """The server, ready; its model and everything it writes are in the folder `root`."""
+    frame = _frame()
     steps = make_column_transformer((SimpleImputer(), [0]), ("passthrough", [1, 2, 3]), (OneHotEncoder(), [4]))
     labels = np.where(frame["amount"] + frame["count"] > 4, "high", "low")
     estimator = make_pipeline(steps, LogisticRegression()).fit(matrix(frame), labels)
@@ -114,6 +115,13 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait(10)
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The server, ready."""
+    with serve(tmp_path_factory.mktemp("served")) as server:
+        yield server
 
 
 def _await_ready(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
