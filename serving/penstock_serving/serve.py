@@ -87,7 +87,7 @@ def _host(address: str) -> str:
 def _serve(environment: dict[str, str], directory: Path, url: str, name: str) -> int:
     began = time.monotonic()
     command = [sys.executable, "-m", "penstock_serving.server"]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as server:  # noqa: S603
+    with subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as server:  # noqa: S603
 
         def stop(number: int, _frame: FrameType | None) -> None:
             server.send_signal(signal.SIGTERM if number == signal.SIGTERM else signal.SIGINT)

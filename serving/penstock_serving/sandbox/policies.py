@@ -1,7 +1,7 @@
 """What a confined process may ask of the kernel: two filters.
 
-`CHILD` is a list of what is allowed, for a process that opens what nobody vouches for: it computes in memory, reads
-files and answers through a pipe that it has already. `SERVER` is a list of what is refused, for a serving process that
+`child` is a list of what is allowed, for a process that opens what nobody vouches for: it computes in memory, reads
+files and answers through a pipe that it has already. `server` a list of what is refused, for a serving process that
 must unpickle: it listens and answers, and never needs to call out, to start a program, or to change files.
 """
 
@@ -20,7 +20,7 @@ _TCP = (  # AF_INET or AF_INET6, SOCK_STREAM, and no protocol but TCP
 )
 _MSG_FASTOPEN = 0x20000000
 _PR_SET_NAME, _PR_SET_VMA = 15, 0x53564D41
-_TCGETS, _FIOCLEX, _FIONREAD = 0x5401, 0x5451, 0x541B
+_TCGETS, _TIOCSTI, _TIOCLINUX = 0x5401, 0x5412, 0x541C
 
 _COMPUTING = """
 read write readv writev pread64 close fstat stat lstat newfstatat statx lseek fadvise64 statfs fstatfs
@@ -95,20 +95,26 @@ def child(process: int) -> Filter:
 NO_IO_URING = Filter((Rule("io_uring_setup", refuse(ENOSYS)),), ALLOW)
 """What a process lives under that may have to confine itself later."""
 
-SERVER = Filter(
-    rules=(
-        *_READING_FILES,
-        *_THREADS_ONLY,
-        *_OWN_LIMITS_READ,
-        # sockets of this machine, and streams: those can be listened at, while calling out needs connect
-        Rule("socket", ALLOW, _TCP, _REFUSED, (When(0, _AF_UNIX),)),
-        Rule("sendto", ALLOW, (When(3, 0, _MSG_FASTOPEN),), _REFUSED),
-        Rule("sendmsg", ALLOW, (When(2, 0, _MSG_FASTOPEN),), _REFUSED),
-        Rule("sendmmsg", ALLOW, (When(3, 0, _MSG_FASTOPEN),), _REFUSED),
-        *_refused("connect"),
-        *_refused(_CHANGING_FILES),
-        *_refused(_STARTING_AND_STEERING_PROCESSES),
-        *_refused(_PRIVILEGES),
-    ),
-    default=ALLOW,
-)
+
+def server(process: int) -> Filter:
+    """The filter of the serving process with this id that must unpickle."""
+    return Filter(
+        rules=(
+            *_READING_FILES,
+            *_THREADS_ONLY,
+            *_OWN_LIMITS_READ,
+            # sockets of this machine, and streams: those can be listened at, while calling out needs connect
+            Rule("socket", ALLOW, _TCP, _REFUSED, (When(0, _AF_UNIX),)),
+            Rule("sendto", ALLOW, (When(3, 0, _MSG_FASTOPEN),), _REFUSED),
+            Rule("sendmsg", ALLOW, (When(2, 0, _MSG_FASTOPEN),), _REFUSED),
+            Rule("sendmmsg", ALLOW, (When(3, 0, _MSG_FASTOPEN),), _REFUSED),
+            Rule("tgkill", ALLOW, (When(0, process),), _REFUSED),
+            # a terminal could be typed into
+            Rule("ioctl", _REFUSED, (When(1, _TIOCSTI),), ALLOW, (When(1, _TIOCLINUX),)),
+            *_refused("connect"),
+            *_refused(_CHANGING_FILES),
+            *_refused(_STARTING_AND_STEERING_PROCESSES),
+            *_refused(_PRIVILEGES),
+        ),
+        default=ALLOW,
+    )

@@ -10,7 +10,7 @@ import contextlib
 import os
 
 from penstock_serving.sandbox.kernel import UnconfinedError, install
-from penstock_serving.sandbox.policies import NO_IO_URING, SERVER
+from penstock_serving.sandbox.policies import NO_IO_URING, server
 
 
 def prepare() -> None:
@@ -31,6 +31,6 @@ def confine() -> None:
     It goes on because the digest that was pinned is what unpickling rests on; this is the second line.
     """
     try:
-        install(SERVER)
+        install(server(os.getpid()))
     except UnconfinedError as error:
         os.write(2, f"unpickling without a filter of system calls: {error}\n".encode())
