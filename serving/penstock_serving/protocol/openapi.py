@@ -18,9 +18,13 @@ _ERRORS = {
     405: "the path is asked with another method",
     408: "the body did not arrive in time",
     413: "the body is too large",
+    414: "the target is too long",
     415: "the body is neither JSON nor JSON with binary tensors, or compressed",
+    417: "another expectation than 100-continue",
     429: "too many requests at once (x-penstock-saturated, retry-after)",
+    431: "there are too many headers, or too large ones",
     500: "the model failed",
+    501: "the body is transferred in another coding than chunked",
     503: "the model does not answer now: stopping, or stuck",
     504: "the prediction was not ready in time",
 }
