@@ -21,7 +21,7 @@ class DifferentError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """The largest absolute difference and the row that has it; how many rows had a tie for a label."""
+    """The largest difference, as a share of max(1, |score|), and the row that has it; how many rows had a tie."""
 
     largest: float
     row: int
@@ -51,7 +51,9 @@ def scores(ours: Matrix, theirs: Matrix) -> Agreement:
     if wrong.any():
         row = int(np.flatnonzero(wrong.reshape(len(wrong), -1).any(axis=1))[0])
         raise DifferentError(f"its score differs by {by_row[row].max():.3g}", row)
-    largest = by_row.max(axis=1, initial=0.0)
+    with np.errstate(invalid="ignore"):
+        share = np.where(same, 0.0, difference / np.maximum(1.0, np.abs(wanted)))
+    largest = share.reshape(len(share), -1).max(axis=1, initial=0.0)
     row = int(largest.argmax()) if len(largest) else 0
     return Agreement(float(largest.max(initial=0.0)), row, 0)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as native
 
 from penstock_serving import contract
 from penstock_serving.compile import plan_json
@@ -19,6 +20,16 @@ from penstock_serving.model.signature import Signature
 COMPILED_FILE = "model.onnx"
 _LABEL_KINDS = {"b": bool, "i": int, "u": int, "U": str, "O": str}
 _ERRORS_ONLY = 3
+_UNTAKEN = (
+    native.Fail,
+    native.InvalidArgument,
+    native.InvalidGraph,
+    native.InvalidProtobuf,
+    native.NotImplemented,
+    native.RuntimeException,
+    RuntimeError,
+    ValueError,
+)
 
 Answer = Callable[[Matrix], Matrix]
 
@@ -57,7 +68,7 @@ def session_of(content: bytes) -> Any:
     options.use_deterministic_compute = True
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except (RuntimeError, ValueError) as error:
+    except _UNTAKEN as error:
         raise _misfit(f"onnxruntime {onnxruntime.__version__} does not take it ({type(error).__name__})") from error
 
 
@@ -119,9 +130,8 @@ class _Method:
         """The answer for a matrix [rows, columns]; raises `ValueError` where scikit-learn refuses a row."""
         block = self._rows.read(matrix)
         feed = {INPUT: block}
-        flat = block.ravel()
         # NaN, infinity and magnitudes beyond the safe one fail this comparison
-        if self._safe_square == math.inf or flat.dot(flat) <= self._safe_square:
+        if self._safe_square == math.inf or np.vdot(block, block) <= self._safe_square:
             (answer,) = self._session.run(self._only, feed, self._options)
         else:
             answer, refused = self._session.run(self._both, feed, self._options)

@@ -1,13 +1,15 @@
 """Compile an estimator and prove that what was compiled answers as scikit-learn does, or say why not."""
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
 import sklearn
+from threadpoolctl import threadpool_limits
 
 from penstock_serving.compile import compare
 from penstock_serving.compile.adversarial import ProofRows, proof_rows, spread
@@ -39,8 +41,7 @@ def compile_and_prove(estimator: Any, signature: Signature, reference: Matrix) -
     `reference` holds rows [rows, columns] as the server hands them to the model. Takes seconds to a minute. Unproven
     where something is not on the compiler's allow-list, or any answer on any row differs beyond the tolerance.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _quietly():
         methods = _methods(estimator, reference[:2])
         missing = [output.name for output in signature.outputs if output.name not in methods]
         if missing:
@@ -62,6 +63,19 @@ def _methods(estimator: Any, rows: Matrix) -> dict[str, Method]:
 
 def prove(compiled: Compiled, estimator: Any, signature: Signature, reference: Matrix) -> Proven | Unproven:
     """Compare a compiled model with its estimator on reference and adversarial rows, in batches and singly."""
+    with _quietly():
+        return _prove(compiled, estimator, signature, reference)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without the warnings that extreme rows cause, and on one thread: many small calls gain nothing by more."""
+    with warnings.catch_warnings(), threadpool_limits(1):
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _prove(compiled: Compiled, estimator: Any, signature: Signature, reference: Matrix) -> Proven | Unproven:
     try:
         opened = open_bytes(compiled.model, signature)
         rows = proof_rows(compiled, signature, reference)
@@ -142,7 +156,7 @@ def _first_refused(method: Method, rows: ProofRows, chunk: Sequence[int]) -> int
 def _compare(
     compiled: Compiled, opened: Mapping[str, Method], answers: Mapping[str, Matrix], rows: ProofRows, taken: Matrix
 ) -> list[Compared]:
-    scored = next((answers[name] for name in ("decision_function", "predict_proba") if name in answers), None)
+    scored = _scores(answers)
     found = []
     for method in compiled.plan.methods:
         theirs, ours = answers[method.name], _batched(opened[method.name], rows.matrix[taken])
@@ -156,6 +170,14 @@ def _compare(
         where = str(rows.kinds[taken[agreed.row]])
         found.append(Compared(method.name, agreed.largest, where, agreed.ties))
     return found
+
+
+def _scores(answers: Mapping[str, Matrix]) -> Matrix | None:
+    """What a label is chosen by: scores, probabilities, or for a clusterer the nearness of the centres."""
+    for name in ("decision_function", "predict_proba"):
+        if name in answers:
+            return answers[name]
+    return -answers["transform"] if "transform" in answers else None
 
 
 def _batched(method: Method, matrix: Matrix) -> Matrix:

@@ -15,7 +15,9 @@ class Versions:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """One method on all rows: the largest absolute difference from scikit-learn, and on which kind of rows.
+    """One method on all rows: the largest difference from scikit-learn, and on which kind of rows.
+
+    The difference of a score s is told as a share of max(1, |s|).
 
     For labels: how many rows were so close to a tie (margin at most 1e-6) that either label is right.
     """

@@ -40,14 +40,19 @@ def largest(graph: Graph, scores: str) -> str:
     return graph.add("ArgMax", [scores], axis=1, keepdims=0)
 
 
+def above(graph: Graph, scores: str, threshold: float) -> str:
+    """1 where the score [rows] is greater than the threshold, else 0."""
+    return graph.cast(graph.add("Greater", [scores, graph.doubles(threshold)]), TensorProto.INT64)
+
+
 def above_zero(graph: Graph, scores: str) -> str:
     """1 where the score [rows] is greater than zero, else 0."""
-    return graph.cast(graph.add("Greater", [scores, graph.doubles(0.0)]), TensorProto.INT64)
+    return above(graph, scores, 0.0)
 
 
-def at_least_zero(graph: Graph, scores: str) -> str:
-    """1 where the score [rows] is zero or greater, else 0."""
-    return graph.cast(graph.add("GreaterOrEqual", [scores, graph.doubles(0.0)]), TensorProto.INT64)
+def at_least(graph: Graph, scores: str, threshold: float) -> str:
+    """1 where the score [rows] is the threshold or greater, else 0."""
+    return graph.cast(graph.add("GreaterOrEqual", [scores, graph.doubles(threshold)]), TensorProto.INT64)
 
 
 def both(graph: Graph, positive: str) -> str:

@@ -10,7 +10,7 @@ from sklearn.ensemble import GradientBoostingClassifier, GradientBoostingRegress
 from penstock_serving.compile.emit.answers import (
     Answer,
     Answers,
-    at_least_zero,
+    at_least,
     both,
     classified,
     largest,
@@ -70,7 +70,7 @@ def _classifier(emission: Emission, estimator: Any, block: Block) -> Answers:
     doubled = graph.add("Mul", [raw, graph.doubles(2.0)]) if estimator.loss == "exponential" else raw
     flat = graph.flat(raw)
     return {
-        "predict": classified(estimator, at_least_zero(graph, flat)),
+        "predict": classified(estimator, at_least(graph, flat, 0.0)),
         "predict_proba": Answer(both(graph, logistic(graph, doubled))),
         "decision_function": Answer(flat),
     }

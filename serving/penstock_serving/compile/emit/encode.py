@@ -61,12 +61,15 @@ def _matches(emission: Emission, encoder: Any, block: Block) -> _Matches:
 
 
 def _input(feature: Feature) -> int | None:
-    """The input column whose values a feature holds as they are."""
+    """The input column whose values a feature holds as they are, or as positions in a list."""
     if feature.text is not None:
         return feature.text
-    origin = feature.origin
-    plain = isinstance(origin, Affine) and origin.scale == 1 and origin.shift == 0
-    return origin.column if plain and isinstance(origin, Affine) else None
+    match feature.origin:
+        case Affine(column, scale, shift) if scale == 1 and shift == 0:
+            return column
+        case Coded(column):
+            return column
+    return None
 
 
 def _held(emission: Emission, encoder: Any, feature: Feature, value: Any) -> float:
@@ -82,6 +85,9 @@ def _category(emission: Emission, feature: Feature, value: Any) -> Label | None:
     """A category for the proof's rows, where the column is an input as it is; None for a missing value."""
     column = _input(feature)
     label: Label | None = None if is_nan(value) else value
+    if isinstance(feature.origin, Coded):
+        place, values = -1 if label is None else int(value), feature.origin.values
+        label = values[place] if 0 <= place < len(values) else None
     if column is not None:
         emission.notice(column, label)
     return label

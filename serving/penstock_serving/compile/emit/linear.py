@@ -4,15 +4,32 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import (
+    BayesianRidge,
     ElasticNet,
+    ElasticNetCV,
+    GammaRegressor,
+    HuberRegressor,
+    Lars,
     Lasso,
+    LassoCV,
+    LassoLars,
     LinearRegression,
     LogisticRegression,
+    LogisticRegressionCV,
+    PassiveAggressiveClassifier,
+    PassiveAggressiveRegressor,
+    Perceptron,
+    PoissonRegressor,
+    QuantileRegressor,
     Ridge,
     RidgeClassifier,
+    RidgeClassifierCV,
+    RidgeCV,
     SGDClassifier,
     SGDRegressor,
+    TweedieRegressor,
 )
 from sklearn.svm import LinearSVC, LinearSVR
 
@@ -34,7 +51,10 @@ from penstock_serving.compile.emit.exact import require, require_parameters
 _FITTING = (
     "C class_weight dual fit_intercept intercept_scaling l1_ratio max_iter n_jobs penalty random_state solver tol "
     "verbose warm_start copy_X positive alpha precompute selection average early_stopping epsilon eta0 learning_rate "
-    "loss n_iter_no_change power_t shuffle validation_fraction multi_class"
+    "loss n_iter_no_change power_t shuffle validation_fraction multi_class Cs cv l1_ratios refit scoring "
+    "use_legacy_attributes alpha_per_target alphas gcv_mode store_cv_results eps alpha_1 alpha_2 alpha_init compute_score "
+    "lambda_1 lambda_2 lambda_init fit_path jitter n_nonzero_coefs quantile solver_options power link "
+    "covariance_estimator n_components priors shrinkage store_covariance"
 )
 
 
@@ -51,6 +71,14 @@ def _regressor(emission: Emission, estimator: Any, block: Block) -> Answers:
     scores = _scores(emission, estimator, block)
     one = np.ndim(estimator.coef_) == 1
     return {"predict": Answer(emission.graph.flat(scores) if one else scores)}
+
+
+def _generalised(emission: Emission, estimator: Any, block: Block) -> Answers:
+    """A generalised linear model: the inverse link of the score."""
+    scores = emission.graph.flat(_scores(emission, estimator, block))
+    link = type(estimator._base_loss.link).__name__
+    require(link in {"LogLink", "IdentityLink"}, estimator, f"the link {link}")
+    return {"predict": Answer(emission.graph.add("Exp", [scores]) if link == "LogLink" else scores)}
 
 
 def _classifier(emission: Emission, estimator: Any, block: Block) -> Answers:
@@ -73,6 +101,16 @@ def _logistic(emission: Emission, estimator: Any, block: Block) -> Answers:
     return {**answers, "predict_proba": Answer(probabilities)}
 
 
+def _discriminant(emission: Emission, estimator: Any, block: Block) -> Answers:
+    """A linear discriminant classifies as logistic regression does, and projects."""
+    answers = _logistic(emission, estimator, block)
+    if estimator.solver == "lsqr":
+        return answers
+    directions = np.asarray(estimator.scalings_)[:, : estimator._max_components]
+    centre = estimator.xbar_ if estimator.solver == "svd" else np.zeros(block.width)
+    return {**answers, "transform": Answer(affine(emission.graph, block.tensor, directions, -(centre @ directions)))}
+
+
 def _sgd_classifier(emission: Emission, estimator: Any, block: Block) -> Answers:
     answers = _classifier(emission, estimator, block)
     if not hasattr(estimator, "predict_proba"):
@@ -90,14 +128,31 @@ def _sgd_classifier(emission: Emission, estimator: Any, block: Block) -> Answers
 
 
 PREDICTORS: Mapping[type, Predictor] = {
-    LinearRegression: _regressor,
-    Ridge: _regressor,
-    Lasso: _regressor,
-    ElasticNet: _regressor,
-    SGDRegressor: _regressor,
-    LinearSVR: _regressor,
-    LogisticRegression: _logistic,
-    RidgeClassifier: _classifier,
+    **dict.fromkeys(
+        (
+            LinearRegression,
+            Ridge,
+            RidgeCV,
+            Lasso,
+            LassoCV,
+            LassoLars,
+            Lars,
+            ElasticNet,
+            ElasticNetCV,
+            BayesianRidge,
+            HuberRegressor,
+            QuantileRegressor,
+            SGDRegressor,
+            PassiveAggressiveRegressor,
+            LinearSVR,
+        ),
+        _regressor,
+    ),
+    **dict.fromkeys((PoissonRegressor, GammaRegressor, TweedieRegressor), _generalised),
+    **dict.fromkeys((LogisticRegression, LogisticRegressionCV), _logistic),
+    LinearDiscriminantAnalysis: _discriminant,
+    **dict.fromkeys(
+        (RidgeClassifier, RidgeClassifierCV, Perceptron, PassiveAggressiveClassifier, LinearSVC), _classifier
+    ),
     SGDClassifier: _sgd_classifier,
-    LinearSVC: _classifier,
 }

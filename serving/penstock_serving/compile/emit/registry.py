@@ -7,7 +7,24 @@ from typing import Any
 from onnx import TensorProto
 from sklearn.pipeline import Pipeline
 
-from penstock_serving.compile.emit import boosting, compose, encode, forest, hist_boosting, impute, linear, scale
+from penstock_serving.compile.emit import (
+    adaboost,
+    bayes,
+    boosting,
+    cluster,
+    compose,
+    encode,
+    forest,
+    hist_boosting,
+    impute,
+    isolation,
+    kernel,
+    linear,
+    neural,
+    project,
+    scale,
+    select,
+)
 from penstock_serving.compile.emit.answers import Answer, Answers
 from penstock_serving.compile.emit.block import Block
 from penstock_serving.compile.emit.emission import Emission, Predictor, Splits, Transformer
@@ -23,12 +40,20 @@ TRANSFORMERS: Mapping[type, Transformer] = {
     **impute.TRANSFORMERS,
     **encode.TRANSFORMERS,
     **compose.TRANSFORMERS,
+    **project.TRANSFORMERS,
+    **select.TRANSFORMERS,
 }
 PREDICTORS: Mapping[type, Predictor] = {
     **linear.PREDICTORS,
     **forest.PREDICTORS,
     **boosting.PREDICTORS,
     **hist_boosting.PREDICTORS,
+    **adaboost.PREDICTORS,
+    **isolation.PREDICTORS,
+    **neural.PREDICTORS,
+    **bayes.PREDICTORS,
+    **kernel.PREDICTORS,
+    **cluster.PREDICTORS,
 }
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, Normalizer, RobustScaler, StandardScaler
 
-from penstock_serving.compile.emit.block import Affine, Block, Bound, Feature, Kind
+from penstock_serving.compile.emit.block import Affine, Block, Bound, Feature, Indicator, Kind, Origin
 from penstock_serving.compile.emit.emission import Emission, Transformer
 from penstock_serving.compile.emit.exact import require_parameters
 from penstock_serving.compile.emit.graph import scaled
@@ -91,10 +91,15 @@ def _elementwise(emission: Emission, scaler: Any, block: Block, steps: Sequence[
         shift = {"Add": row, "Sub": -row}.get(operator, np.zeros_like(row))
         bound = scaled(bound, gain, shift)
         origins = [
-            origin.then(float(by), float(plus)) if isinstance(origin, Affine) else None
+            origin.then(float(by), float(plus)) if isinstance(origin, Affine) else _kept(origin)
             for origin, by, plus in zip(origins, gain, shift, strict=True)
         ]
     return Block(tensor, tuple(Feature(None, origin) for origin in origins), _floating(block.kind), bound)
+
+
+def _kept(origin: Origin | None) -> Indicator | None:
+    """A scaled indicator still tells the same values apart."""
+    return origin if isinstance(origin, Indicator) else None
 
 
 def _clipped(emission: Emission, block: Block, low: float, high: float) -> Block:
