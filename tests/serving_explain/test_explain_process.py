@@ -245,8 +245,11 @@ def test_a_full_queue_refuses_at_once_and_loses_no_one(forest):
     async def story(client):
         await client.explain(MATRIX[:1], 120)
         os.kill(client.pid, signal.SIGSTOP)
-        asked = [asyncio.ensure_future(client.explain(MATRIX[number : number + 1], 120)) for number in range(3)]
-        await until(lambda: client.saturated)
+        asked = []
+        for number in range(3):
+            asked.append(asyncio.ensure_future(client.explain(MATRIX[number : number + 1], 120)))
+            await until(lambda number=number: (client.in_flight, client.waiting) == (number + 1, number))
+        assert client.saturated
         with pytest.raises(SaturatedError):
             await client.explain(MATRIX[:1], 120)
         os.kill(client.pid, signal.SIGCONT)
@@ -262,8 +265,11 @@ def test_a_caller_that_goes_away_frees_its_place(forest):
     async def story(client):
         await client.explain(MATRIX[:1], 120)
         os.kill(client.pid, signal.SIGSTOP)
-        asked = [asyncio.ensure_future(client.explain(MATRIX[:1], 120)) for _ in range(2)]
-        await until(lambda: client.saturated)
+        asked = []
+        for number in range(2):
+            asked.append(asyncio.ensure_future(client.explain(MATRIX[:1], 120)))
+            await until(lambda number=number: (client.in_flight, client.waiting) == (number + 1, number))
+        assert client.saturated
         asked[1].cancel()
         await until(lambda: not client.saturated)
         asked[0].cancel()
@@ -334,7 +340,7 @@ def test_closing_refuses_what_waits(forest):
         await client.explain(MATRIX[:1], 120)
         os.kill(client.pid, signal.SIGSTOP)
         asked = [asyncio.ensure_future(client.explain(MATRIX[:1], 120)) for _ in range(3)]
-        await until(lambda: len(client._waiting) == 2)
+        await until(lambda: client.in_flight == 3)
         await client.close()
         for answer in await asyncio.gather(*asked, return_exceptions=True):
             assert isinstance(answer, NotServingError)

@@ -124,12 +124,23 @@ class ExplainClient:
         self._process: _Process | None = None
         self._refused: RequestError | None = None
         self._closed = False
+        self._in_work = 0
         self.deaths = 0
 
     @property
     def pid(self) -> int:
         """The process's id; 0 while there is none."""
         return self._process.pid if self._process else 0
+
+    @property
+    def waiting(self) -> int:
+        """Questions that wait behind the one in work."""
+        return len(self._waiting)
+
+    @property
+    def in_flight(self) -> int:
+        """Questions that wait or are in work."""
+        return self.waiting + self._in_work
 
     @property
     def saturated(self) -> bool:
@@ -205,7 +216,9 @@ class ExplainClient:
                 if not self._waiting:
                     return
             while self._waiting:
+                self._in_work = 1
                 await self._serve(self._waiting.popleft())
+                self._in_work = 0
             self._came.clear()
 
     async def _serve(self, job: _Job) -> None:
