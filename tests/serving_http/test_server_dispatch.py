@@ -1,6 +1,7 @@
 """From calls to outputs: at once when idle, together while busy, each as if it were alone, and no later than in time."""
 
 import asyncio
+import functools
 import threading
 from collections import Counter
 from collections.abc import Callable, Coroutine
@@ -19,6 +20,7 @@ from penstock_serving.protocol.errors import DeadlineError, ModelFailureError, N
 from penstock_serving.server.admission import BURST_SECONDS, INTERVAL_SECONDS, TARGET_SECONDS, Admission
 from penstock_serving.server.batch import MAX_ROWS, MAX_TASKS
 from penstock_serving.server.dispatch import Dispatcher, Limits
+from penstock_serving.server.refusals import Refusals
 
 BAD, ENDLESS = -1.0, -2.0
 LIMITS = Limits(threads=1, in_flight=1000, timeout_seconds=5.0)
@@ -311,13 +313,13 @@ def test_admission_is_by_the_time_that_waiting_takes(
     seconds: float, at_once: int, waiting: int, admitted: bool
 ) -> None:
     admission = Admission(1, at_once, 1000)
-    admission.ended(seconds)
+    admission.ended(seconds, at_once)
     assert admission.admits(waiting, waiting, 0.0) is admitted
 
 
 def test_a_queue_that_stays_long_is_shortened_until_it_is_short() -> None:
     admission = Admission(1, 1, 1000)
-    admission.ended(0.001)
+    admission.ended(0.001, 1)
     between = int((TARGET_SECONDS + BURST_SECONDS) / 2 / 0.001)
     admission.began(TARGET_SECONDS * 1.5, 10.0)
     assert admission.admits(between, between, 10.0 + INTERVAL_SECONDS / 2)
@@ -325,3 +327,42 @@ def test_a_queue_that_stays_long_is_shortened_until_it_is_short() -> None:
     assert admission.admits(10, 10, 10.0 + INTERVAL_SECONDS * 2)
     admission.began(TARGET_SECONDS / 2, 11.0)
     assert admission.admits(between, between, 11.0)
+
+
+def test_what_is_computed_as_fast_as_it_is_refused_is_not_refused() -> None:
+    admission = Admission(1, 64, 1000)
+    admission.ended(64 * 20e-6, 64)
+    admission.began(TARGET_SECONDS * 1.5, 10.0)
+    assert admission.admits(999, 999, 10.0 + INTERVAL_SECONDS * 2)
+
+
+def test_refusals_are_paced_and_all_given() -> None:
+    async def work() -> None:
+        refusals = Refusals()
+        given: list[int] = []
+        for number in range(2000):
+            refusals.turn_away(functools.partial(given.append, number))
+        assert 0 < len(given) < 100
+        async with asyncio.timeout(5):
+            while len(given) < 2000:
+                await asyncio.sleep(0.01)
+        assert given == list(range(2000))
+        refusals.turn_away(functools.partial(given.append, -1))
+        assert given[-1] == -1
+
+    uvloop.run(work())
+
+
+def test_a_full_batch_is_given_ahead_to_a_busy_thread_but_what_is_late_in_it_is_not_computed() -> None:
+    async def work(desk: Desk) -> None:
+        first = await desk.busy()
+        late = [desk.submit(call(1.0), patience=0.05) for _ in range(MAX_TASKS // 2)]
+        patient = [desk.submit(call(2.0)) for _ in range(MAX_TASKS // 2)]
+        results = await asyncio.gather(*late, return_exceptions=True)
+        assert all(isinstance(result, DeadlineError) for result in results)
+        desk.arithmetic.going.set()
+        await asyncio.gather(first, *patient)
+        assert desk.arithmetic.calls == [[0.0], [2.0] * (MAX_TASKS // 2)]
+        assert desk.dispatcher.in_flight == 0
+
+    run(work)

@@ -5,6 +5,7 @@ request that is wrong or refused by the model (then marked), 404 unknown path or
 saturated (marked, with Retry-After), 500 the model failed, 503 not serving, 504 too late.
 """
 
+import functools
 import math
 import time
 from urllib.parse import unquote
@@ -24,6 +25,7 @@ from penstock_serving.server.identity import Identity
 from penstock_serving.server.lifecycle import Lifecycle
 from penstock_serving.server.metrics import ServerMetrics
 from penstock_serving.server.pages import Pages, bases
+from penstock_serving.server.refusals import Refusals
 from penstock_serving.server.tally import Tally
 from penstock_serving.server.task import Task
 from penstock_serving.server.wires import Wire, v1_wire, v2_wire
@@ -55,6 +57,7 @@ class App:
         self._signature = model.signature
         self._dispatcher, self._pages = dispatcher, pages
         self._metrics, self._tally, self._lifecycle = metrics, tally, lifecycle
+        self._refusals = Refusals()
         self._heads = Heads(identity.headers)
         self._success = self._heads.of(200, (_JSON,))
         infer = v2_wire(identity)
@@ -89,9 +92,15 @@ class App:
                 length = v2.json_length(exchange.header(_JSON_LENGTH_HEADER))
             patience = _patience(headers[_EXPECTED_TIMEOUT]) if _EXPECTED_TIMEOUT in headers else math.inf
             self._dispatcher.offer(_Prediction(self, wire, exchange, length), patience)
+        except SaturatedError as error:
+            self._refusals.turn_away(functools.partial(self._turned_away, wire, exchange, error))
         except RequestError as error:
             self._lifecycle.left()
             self._fail(exchange, wire.route, error)
+
+    def _turned_away(self, wire: Wire, exchange: Exchange, error: SaturatedError) -> None:
+        self._lifecycle.left()
+        self._fail(exchange, wire.route, error)
 
     def read(self, wire: Wire, body: bytes, json_length: int | None) -> Call:
         """Read a prediction's request, on a predict thread."""

@@ -53,6 +53,8 @@ class Batch:
         began = time.monotonic()
         groups: dict[tuple[tuple[str, ...], str], list[_Pair]] = {}
         for task in self.tasks:
+            if not task.wanted():
+                continue
             try:
                 call = task.read()
             except BaseException as error:  # noqa: BLE001  (kept with the task, whatever it is)

@@ -77,7 +77,8 @@ class Dispatcher:
         self._waiting: deque[Task] = deque()
         self._running: set[Batch] = set()
         self._held = 0
-        self._idle = limits.threads
+        # Threads without a batch; below zero, batches given ahead.
+        self._free = limits.threads
         self._scheduled = False
         self._timer: asyncio.TimerHandle | None = None
         self._next_deadline = math.inf
@@ -109,7 +110,7 @@ class Dispatcher:
         Raises `SaturatedError`, `NotServingError`; a task that is late is finished with a `DeadlineError`.
         """
         now = time.monotonic()
-        if not self._idle and self.stuck(now):
+        if self._free <= 0 and self.stuck(now):
             raise NotServingError("the model has not finished a prediction for too long; it is being restarted")
         if not self._admission.admits(self._held, len(self._waiting), now):
             raise SaturatedError(f"{self._held} requests are being answered already; try again shortly")
@@ -119,7 +120,7 @@ class Dispatcher:
         self._waiting.append(task)
         if task.deadline < self._next_deadline:
             self._watch(task.deadline)
-        if self._idle and not self._scheduled:
+        if not self._scheduled and (self._free > 0 or self._ahead()):
             self._scheduled = True
             self._loop.call_soon(self._dispatch)
 
@@ -134,13 +135,19 @@ class Dispatcher:
 
     def _dispatch(self) -> None:
         self._scheduled = False
-        while self._idle and self._waiting:
+        while self._waiting and (self._free > 0 or self._ahead()):
             tasks = self._take()
             if tasks:
                 batch = Batch(tasks, self._model, self._observer, self._beat)
                 self._running.add(batch)
-                self._idle -= 1
+                self._free -= 1
                 self._batches.put(batch)
+
+    def _ahead(self) -> bool:
+        """Whether a thread that is busy can be given its next batch already: a full one, which cannot grow by waiting.
+
+        Then it does not wait for an event loop that is busy with reading."""
+        return -self._free < self._limits.threads and len(self._waiting) >= self._at_once
 
     def _take(self) -> list[Task]:
         """The next tasks to compute together."""
@@ -181,9 +188,9 @@ class Dispatcher:
         self._began[threading.get_ident()] = time.monotonic()
 
     def _ended(self, batch: Batch, seconds: float) -> None:
-        self._idle += 1
+        self._free += 1
         self._running.discard(batch)
-        self._admission.ended(seconds)
+        self._admission.ended(seconds, len(batch.tasks))
         self._held -= len(batch.tasks)
         self._dispatch()
         self._account(batch)
@@ -203,7 +210,7 @@ class Dispatcher:
         for rows, seconds in batch.calls:
             work.add_call(rows, seconds)
         for task in batch.tasks:
-            if task.error is None:
+            if task.error is None and task.wanted():
                 work.succeeded += 1
                 work.succeeded_seconds += now - task.arrived
             else:
