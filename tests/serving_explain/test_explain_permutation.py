@@ -1,5 +1,7 @@
 """Asking a model: exact for few columns, sampled for many, always adding up, the same answer every time."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,12 +9,17 @@ from hypothesis import strategies as st
 from penstock_serving.explain.arrays import export_sampled
 from penstock_serving.explain.explainer import Explainer
 from penstock_serving.explain.permutation import Budget, explain_row
-from penstock_serving.explain.plan import Unit
+from penstock_serving.explain.plan import Sampled, Unit
+from penstock_serving.explain.plan_npz import load
 from penstock_serving.explain.unexplained import NotExplained
+from penstock_serving.model.datatype import Datatype
+from penstock_serving.model.signature import Output
 from sklearn.neighbors import KNeighborsClassifier
 
 from tests.serving_explain.oracle import shapley
 from tests.serving_explain.signatures import signature_of
+
+LABELS = Output("predict", Datatype.INT64, 0)
 
 
 def curved(matrix: np.ndarray) -> np.ndarray:
@@ -122,11 +129,34 @@ def test_without_the_model_there_is_nothing_to_ask():
         Explainer(data)
 
 
-@pytest.mark.parametrize(
-    ("rows", "classes", "width", "reason"),
-    [(0, (), 0, "1 to 100 rows"), (101, (), 0, "1 to 100 rows")],
-)
-def test_what_cannot_be_asked_says_why(rows, classes, width, reason):
-    found = export_sampled(signature_of(np.zeros((1, 2)), width, classes), np.zeros((rows, 2)))
+@pytest.mark.parametrize("rows", [0, 101])
+def test_a_background_of_too_few_or_too_many_rows_is_refused(rows):
+    found = export_sampled(signature_of(np.zeros((1, 2))), np.zeros((rows, 2)))
     assert isinstance(found, NotExplained)
-    assert reason in found.reason
+    assert "1 to 100 rows" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("outputs", "classes", "unit", "names"),
+    [
+        ([Output("predict", Datatype.FP64, 0)], (), Unit.PREDICTION, ("predict",)),
+        ([Output("predict", Datatype.FP64, 2)], (), Unit.PREDICTION, ("predict[0]", "predict[1]")),
+        ([LABELS, Output("decision_function", Datatype.FP64, 0)], ("a", "b"), Unit.SCORE, ("b",)),
+        ([LABELS, Output("predict_proba", Datatype.FP64, 2)], ("a", "b"), Unit.PROBABILITY, ("a", "b")),
+    ],
+)
+def test_what_is_asked_is_the_output_that_adds_up(outputs, classes, unit, names):
+    signature = dataclasses.replace(signature_of(np.zeros((1, 2))), outputs=tuple(outputs), classes=classes)
+    data = export_sampled(signature, np.zeros((3, 2)))
+    assert isinstance(data, bytes)
+    plan = load(data)
+    assert (plan.unit, plan.outputs) == (unit, names)
+    assert isinstance(plan.model, Sampled)
+    assert plan.model.output == outputs[-1].name
+
+
+def test_labels_alone_are_not_explained():
+    signature = dataclasses.replace(signature_of(np.zeros((1, 2))), outputs=(LABELS,), classes=("a", "b"))
+    found = export_sampled(signature, np.zeros((3, 2)))
+    assert isinstance(found, NotExplained)
+    assert "labels" in found.reason

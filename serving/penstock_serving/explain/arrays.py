@@ -16,12 +16,13 @@ from penstock_serving.explain.read_models import Read, read_model
 from penstock_serving.explain.read_stages import Stages, read_steps
 from penstock_serving.explain.stages import UnseenValueError, apply, floats
 from penstock_serving.explain.unexplained import NotExplained, UnsupportedError
-from penstock_serving.model.datatype import Datatype
+from penstock_serving.model.datatype import FLOATS
 from penstock_serving.model.frame import Matrix
-from penstock_serving.model.signature import Signature
+from penstock_serving.model.signature import Output, Signature
 
 _COMPARED_ROWS = 1000
 _TOLERANCE = 1e-5
+_UNITS = {"predict_proba": Unit.PROBABILITY, "decision_function": Unit.SCORE, "predict": Unit.PREDICTION}
 
 
 def export(estimator: Any, signature: Signature, background: Matrix) -> bytes | NotExplained:
@@ -51,23 +52,31 @@ def export_sampled(signature: Signature, background: Matrix) -> bytes | NotExpla
     """
     if not 0 < len(background) <= 100:
         return NotExplained("a background of 1 to 100 rows is needed")
-    proba = signature.output.get("predict_proba")
-    if signature.classes and proba is None:
-        return NotExplained("a classifier without predict_proba gives labels, which do not add up")
-    output = proba or signature.outputs[0]
-    if output.datatype is Datatype.BYTES:
-        return NotExplained("predictions of text do not add up")
+    output = _additive(signature)
+    if output is None:
+        return NotExplained("the model gives labels only, which do not add up")
     width = max(output.width, 1)
     names = tuple(str(label) for label in signature.classes)
+    if names:
+        names = names if len(names) == width else names[-1:] if width == 1 and len(names) == 2 else _numbered(width)
     plan = Plan(
         columns=signature.names,
         text=tuple(column.is_text for column in signature.columns),
-        outputs=names if len(names) == width else _numbered(width),
-        unit=Unit.PROBABILITY if proba else Unit.PREDICTION,
+        outputs=names or _numbered(width),
+        unit=_UNITS[output.name],
         stages=(),
-        model=Sampled(background.astype(object)),
+        model=Sampled(background.astype(object), output.name),
     )
     return dump(plan)
+
+
+def _additive(signature: Signature) -> Output | None:
+    """The output of numbers that an explanation is to add up to."""
+    for name in _UNITS:
+        output = signature.output.get(name)
+        if output is not None and output.datatype in FLOATS:
+            return output
+    return None
 
 
 def _numbered(width: int) -> tuple[str, ...]:

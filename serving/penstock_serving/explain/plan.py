@@ -65,9 +65,11 @@ class Forest:
 
 @dataclass(frozen=True, slots=True)
 class Sampled:
-    """No arrays of the model: its predictions are asked, with missing columns taken from `background` [rows, columns]."""
+    """No arrays of the model: its output `output` is asked, with unknown columns taken from `background`
+    [rows, columns]."""
 
     background: Matrix
+    output: str
 
 
 @dataclass(frozen=True, slots=True)

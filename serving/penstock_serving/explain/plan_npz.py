@@ -129,7 +129,7 @@ class _Writer:
                 return {"model": "forest", "precision": model.precision.value, **arrays}
             case Sampled():
                 rows = [[_category(value) for value in row] for row in model.background.tolist()]
-                return {"model": "sampled", "background": rows}
+                return {"model": "sampled", "background": rows, "output": model.output}
 
 
 _FOREST = (
@@ -278,8 +278,8 @@ class _Reader:
                 name: self.array(fields[name], dtype, 2 if name in _TWO_DIMENSIONAL else 1) for name, dtype in _FOREST
             }
             return Forest(precision=precision, **arrays)
-        fields = self.fields(value, frozenset({"model", "background"}))
-        return Sampled(self._background(fields))
+        fields = self.fields(value, frozenset({"model", "background", "output"}))
+        return Sampled(self._background(fields), self.text(fields["output"]))
 
     def _background(self, fields: dict[str, Any]) -> Matrix:
         self.one_of(fields["model"], ["sampled"])

@@ -119,15 +119,17 @@ class Answering:
 
 def _explainer(model: Setup, limits: Limits) -> Explainer:
     budget = Budget(limits.predictions, seed=0)
-    if model.package is None or not isinstance(load(model.data).model, Sampled):
+    asked = load(model.data).model
+    if model.package is None or not isinstance(asked, Sampled):
         return Explainer(model.data, budget=budget)
     from pathlib import Path
 
     from penstock_serving.model.load import load_model
 
     loaded = load_model(Path(model.package.directory), model.package.digest)
-    output = "predict_proba" if "predict_proba" in loaded.signature.output else loaded.signature.outputs[0].name
-    method = loaded.method(output)
+    if asked.output not in loaded.signature.output:
+        raise MalformedError(f"the model has no output {asked.output[:128]!r}")
+    method = loaded.method(asked.output)
 
     def predict(matrix: Matrix) -> Matrix:
         try:
