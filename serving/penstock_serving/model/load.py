@@ -21,6 +21,7 @@ from penstock_serving.model.errors import BadModelError
 from penstock_serving.model.estimator import open_pickle, open_skops, require_versions
 from penstock_serving.model.files import (
     ESTIMATOR_FILES,
+    EXPLAIN_FILE,
     GOLDEN_FILE,
     GRAPH_FILE,
     MODEL_FILE,
@@ -58,6 +59,7 @@ class Model:
     `backend` is what computes ("onnx" or "scikit-learn"); `fallback_reason` why it is not the compiled form (empty when
     it is); `rows_independent` whether rows of several requests may be computed together; `proof` what the compiled form
     was compared with, where it serves.
+    `explainer` holds what explanations are computed from, or says why there are none.
     """
 
     methods: Methods
@@ -68,6 +70,7 @@ class Model:
     fallback_reason: str = ""
     rows_independent: bool = False
     proof: "Proof | None" = None
+    explainer: bytes | str = "the model has no package"
 
     def method(self, output: str) -> Callable[[Matrix], Matrix]:
         """What computes an output from a matrix [rows, columns]: an array [rows] or [rows, width]."""
@@ -110,6 +113,9 @@ def load_model(
         signature = load_signature(files.read(SIGNATURE_FILE))
         golden = _golden(files.read(GOLDEN_FILE))
         serving = _serving(files)
+        explainer: bytes | str = serving.not_explained or "its package holds no explainer"
+        if EXPLAIN_FILE in files:
+            explainer = files.read(EXPLAIN_FILE)
         opened = open_proved(files, serving, signature)
         if not isinstance(opened, str):
             return Model(
@@ -120,6 +126,7 @@ def load_model(
                 backend="onnx",
                 rows_independent=opened.proof.rows_independent,
                 proof=opened.proof,
+                explainer=explainer,
             )
         estimator = _estimator(files, serving.estimator, signature, trust, before_unpickling)
     found = methods(estimator, [output.name for output in signature.outputs])
@@ -131,8 +138,12 @@ def load_model(
                 "package a fitted scikit-learn estimator",
             )
     if serving.estimator == GRAPH_FILE:
-        return Model(found, signature, golden, pinned, "onnx", rows_independent=serving.rows_independent)
-    return Model(found, signature, golden, pinned, "scikit-learn", opened, serving.rows_independent)
+        return Model(
+            found, signature, golden, pinned, "onnx", rows_independent=serving.rows_independent, explainer=explainer
+        )
+    return Model(
+        found, signature, golden, pinned, "scikit-learn", opened, serving.rows_independent, explainer=explainer
+    )
 
 
 def of_estimator(estimator: object, signature: Signature, golden: Golden, digest: str) -> Model:

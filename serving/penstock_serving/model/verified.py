@@ -12,6 +12,7 @@ from penstock_serving.model.digest import digest, hashed, open_regular, require_
 from penstock_serving.model.errors import BadModelError
 from penstock_serving.model.files import (
     ESTIMATOR_FILES,
+    EXPLAIN_FILE,
     GOLDEN_FILE,
     ONNX_FILE,
     PROOF_FILE,
@@ -19,7 +20,7 @@ from penstock_serving.model.files import (
     SIGNATURE_FILE,
 )
 
-_READ = frozenset({*ESTIMATOR_FILES, ONNX_FILE, PROOF_FILE, SERVING_FILE, SIGNATURE_FILE, GOLDEN_FILE})
+_READ = frozenset({*ESTIMATOR_FILES, EXPLAIN_FILE, ONNX_FILE, PROOF_FILE, SERVING_FILE, SIGNATURE_FILE, GOLDEN_FILE})
 
 
 @dataclass(frozen=True, slots=True)

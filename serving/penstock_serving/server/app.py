@@ -5,6 +5,7 @@ request that is wrong or refused by the model (then marked), 404 unknown path or
 saturated (marked, with Retry-After), 500 the model failed, 503 not serving, 504 too late.
 """
 
+import asyncio
 import functools
 import math
 import time
@@ -19,6 +20,7 @@ from penstock_serving.protocol.call import Call, Encoded
 from penstock_serving.protocol.errors import ModelRefusalError, NotServingError, RequestError, SaturatedError
 from penstock_serving.server.dispatch import Dispatcher
 from penstock_serving.server.engine import Computed
+from penstock_serving.server.explaining import Explain, Explaining
 from penstock_serving.server.http.exchange import Exchange
 from penstock_serving.server.http.heads import Heads
 from penstock_serving.server.identity import Identity
@@ -38,6 +40,7 @@ _USUAL = frozenset({b"application/json", b"application/octet-stream", None})
 _JSON_LENGTH = "inference-header-content-length"
 _JSON_LENGTH_HEADER = _JSON_LENGTH.encode()
 _EXPECTED_TIMEOUT = contract.HEADER_EXPECTED_TIMEOUT.encode()
+_EXPLAIN = "explain"
 _INDEX = "/v2/repository/index"
 
 
@@ -50,12 +53,14 @@ class App:
         model: Model,
         dispatcher: Dispatcher,
         pages: Pages,
+        explaining: Explaining,
         metrics: ServerMetrics,
         tally: Tally,
         lifecycle: Lifecycle,
     ) -> None:
         self._signature = model.signature
-        self._dispatcher, self._pages = dispatcher, pages
+        self._dispatcher, self._pages, self._explaining = dispatcher, pages, explaining
+        self._tasks: set[asyncio.Task[None]] = set()
         self._metrics, self._tally, self._lifecycle = metrics, tally, lifecycle
         self._refusals = Refusals()
         self._heads = Heads(identity.headers)
@@ -63,6 +68,8 @@ class App:
         infer = v2_wire(identity)
         self._wires = {f"{base}/infer": infer for base in bases(identity)}
         self._wires[f"/v1/models/{identity.name}:predict"] = v1_wire()
+        self._explains: dict[str, Explain] = {f"{base}/explain": explaining.answer_v2 for base in bases(identity)}
+        self._explains[f"/v1/models/{identity.name}:explain"] = explaining.answer_v1
         self._targets = {path.encode(): wire for path, wire in self._wires.items()}
 
     # The handler of the HTTP layer
@@ -83,14 +90,8 @@ class App:
 
     def _predict(self, wire: Wire, exchange: Exchange) -> None:
         self._lifecycle.arrived()
-        headers = exchange.headers
         try:
-            if headers.get(b"content-type") not in _USUAL or b"content-encoding" in headers:
-                _require_media_type(exchange)
-            length = None
-            if _JSON_LENGTH_HEADER in headers:
-                length = v2.json_length(exchange.header(_JSON_LENGTH_HEADER))
-            patience = _patience(headers[_EXPECTED_TIMEOUT]) if _EXPECTED_TIMEOUT in headers else math.inf
+            length, patience = _told(exchange)
             self._dispatcher.offer(_Prediction(self, wire, exchange, length), patience)
         except SaturatedError as error:
             self._refusals.turn_away(functools.partial(self._turned_away, wire, exchange, error))
@@ -109,17 +110,32 @@ class App:
     def predicted(self, wire: Wire, exchange: Exchange, encoded: Encoded) -> None:
         """Answer a prediction."""
         self._lifecycle.left()
+        self._succeed(exchange, wire.route, encoded)
+
+    def _succeed(self, exchange: Exchange, route: str, encoded: Encoded) -> None:
         if encoded.json_length is None:
             head = self._success
         else:
             head = self._heads.write(200, (_BINARY, (_JSON_LENGTH, str(encoded.json_length))))
         exchange.answer(head, encoded.body)
-        self._metrics.answered(wire.route, 200, time.monotonic() - exchange.began)
+        self._metrics.answered(route, 200, time.monotonic() - exchange.began)
 
     def failed(self, wire: Wire, exchange: Exchange, error: BaseException) -> None:
         """Answer a prediction that went wrong."""
         self._lifecycle.left()
         self._fail(exchange, wire.route, self._tally.went_wrong(error))
+
+    # Explanations
+
+    async def _explain(self, explain: Explain, exchange: Exchange) -> None:
+        self._lifecycle.arrived()
+        try:
+            length, patience = _told(exchange)
+            self._succeed(exchange, _EXPLAIN, await explain(exchange.body, length, patience))
+        except RequestError as error:
+            self._fail(exchange, _EXPLAIN, error)
+        finally:
+            self._lifecycle.left()
 
     # Everything else
 
@@ -131,6 +147,12 @@ class App:
         wire = self._wires.get(path)
         if wire is not None and exchange.method == b"POST":
             self._predict(wire, exchange)
+            return
+        explain = self._explains.get(path)
+        if explain is not None and exchange.method == b"POST":
+            task = asyncio.get_running_loop().create_task(self._explain(explain, exchange))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
             return
         try:
             body = orjson.dumps(self._page(path, exchange))
@@ -146,7 +168,7 @@ class App:
             if exchange.method not in {b"GET", b"HEAD"}:
                 raise _MethodError(path, "GET", "GET, HEAD")
             return page()
-        if path in self._wires or path == _INDEX:
+        if path in self._wires or path in self._explains or path == _INDEX:
             if exchange.method != b"POST":
                 raise _MethodError(path, "POST", "POST")
             return self._pages.index(exchange.body)
@@ -203,6 +225,17 @@ class _Prediction(Task):
             self._app.failed(self._wire, self._exchange, self.error)
         elif self._encoded is not None:
             self._app.predicted(self._wire, self._exchange, self._encoded)
+
+
+def _told(exchange: Exchange) -> tuple[int | None, float]:
+    """The length of the body's JSON (None: all of it), and the seconds that the caller waits; raises `RequestError`."""
+    headers = exchange.headers
+    if headers.get(b"content-type") not in _USUAL or b"content-encoding" in headers:
+        _require_media_type(exchange)
+    length = None
+    if _JSON_LENGTH_HEADER in headers:
+        length = v2.json_length(exchange.header(_JSON_LENGTH_HEADER))
+    return length, _patience(headers[_EXPECTED_TIMEOUT]) if _EXPECTED_TIMEOUT in headers else math.inf
 
 
 def _require_media_type(exchange: Exchange) -> None:

@@ -23,6 +23,7 @@ from penstock_serving.model.load import as_it_is, load_model
 from penstock_serving.model.trust import Trust
 from penstock_serving.server.app import App
 from penstock_serving.server.dispatch import Dispatcher, Limits
+from penstock_serving.server.explaining import Explaining
 from penstock_serving.server.feed import Feed
 from penstock_serving.server.grpc_port import GrpcPort
 from penstock_serving.server.http.limits import HttpLimits
@@ -110,7 +111,8 @@ async def serve(config: Settings, imported: float, before_unpickling: Callable[[
     lifecycle = Lifecycle()
     tally = Tally(metrics, feed)
     pages = Pages(identity, model, dispatcher, lifecycle)
-    app = App(identity, model, dispatcher, pages, metrics, tally, lifecycle)
+    explaining = Explaining(identity, model, directory)
+    app = App(identity, model, dispatcher, pages, explaining, metrics, tally, lifecycle)
     listener = Listener(app, HttpLimits(body=config.max_body))
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -130,6 +132,7 @@ async def serve(config: Settings, imported: float, before_unpickling: Callable[[
     await listener.close(_CLOSE_SECONDS)
     if rpc is not None:
         await rpc.stop(_CLOSE_SECONDS)
+    await explaining.close()
     dispatcher.close()
     feed.close()
     metrics_server.shutdown()

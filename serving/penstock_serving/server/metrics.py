@@ -16,7 +16,7 @@ from penstock_serving import contract
 from penstock_serving.protocol.rules import RULES, Rule
 from penstock_serving.server.feed import Feed
 
-_HTTP_ROUTES = ("infer", "predict", "other")
+_HTTP_ROUTES = ("infer", "predict", "explain", "other")
 _GRPC_ROUTE = "grpc"
 _CODES = (200, 400, 404, 413, 415, 429, 500, 503, 504)
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
