@@ -49,8 +49,8 @@ def proof_rows(compiled: Compiled, signature: Signature, reference: Matrix) -> P
     ]
     plans = _splits(compiled, signature, base)
     tried = [plan for plan in plans if plan]
-    each = max((len(plan) for plan in tried), default=1)
-    kept = [tried[at] for at in spread(len(tried), MAX_ROWS // each)]
+    each = sum(len(plan) for plan in tried) / max(len(tried), 1)
+    kept = [tried[at] for at in spread(len(tried), int(MAX_ROWS / max(each, 1)))]
     at_splits = [change for plan in kept for change in plan]
     parts = {
         "reference": reference[spread(len(reference), _PLAIN_ROWS)],

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import sklearn
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from penstock_serving.compile import compare
 from penstock_serving.compile.adversarial import ProofRows, proof_rows, spread

@@ -36,9 +36,9 @@ def _classifier(emission: Emission, estimator: Any, block: Block) -> Answers:
     read = single_precision(emission, block)
     graph.refuse_not_finite(read)
     trees = tuple(tree_of(member.tree_) for member in members)
-    emission.splits.append(Splits(read, trees))
     weights = np.asarray(estimator.estimator_weights_)[: len(members)]
     votes = [_votes(member, float(weight), count) for member, weight in zip(members, weights, strict=True)]
+    emission.splits.append(Splits(read, trees, tuple(votes)))
     total = graph.doubles(float(np.asarray(estimator.estimator_weights_).sum()))
     if count > 2:
         voted = graph.add("ReduceSum", [leaf_values(graph, read.tensor, trees, votes), graph.integers([1])], keepdims=0)

@@ -36,7 +36,7 @@ def raised(
 ) -> tuple[str, int]:
     """The raw scores [rows, width] = baseline [width] + the leaves of the trees, which take turns over the columns."""
     graph, width = emission.graph, len(baseline)
-    emission.splits.append(Splits(read, tuple(trees)))
+    emission.splits.append(Splits(read, tuple(trees), tuple(values)))
     groups = [position % width for position in range(len(trees))]
     return graph.add("Add", [summed(graph, read.tensor, trees, values, groups), graph.doubles(baseline)]), width
 

@@ -13,6 +13,7 @@ from penstock_serving.compile.emit.graph import Graph
 from penstock_serving.compile.emit.tree import Tree
 from penstock_serving.compile.errors import NotCompiledError
 from penstock_serving.compile.plan import INPUT, TextColumn
+from penstock_serving.model.frame import Matrix
 from penstock_serving.model.signature import Label, Signature
 
 Transformer = Callable[["Emission", Any, Block], Block]
@@ -21,10 +22,11 @@ Predictor = Callable[["Emission", Any, Block], Answers]
 
 @dataclass(frozen=True, slots=True)
 class Splits:
-    """Trees that read one block: what the proof needs to build rows that reach every node on both sides."""
+    """Trees that read one block, and their values [nodes, …]: what the proof needs to visit every split on both sides."""
 
     block: Block
     trees: tuple[Tree, ...]
+    values: tuple[Matrix, ...]
 
 
 @dataclass(slots=True)

@@ -51,8 +51,9 @@ def _grown(emission: Emission, estimator: Any, block: Block) -> tuple[Block, tup
     else:
         emission.graph.refuse_not_finite(read)
     trees = tuple(tree_of(member.tree_) for member in members)
-    emission.splits.append(Splits(read, trees))
-    return read, trees, [member.tree_.value for member in members]
+    values = [np.asarray(member.tree_.value) for member in members]
+    emission.splits.append(Splits(read, trees, tuple(values)))
+    return read, trees, values
 
 
 def _classifier(emission: Emission, estimator: Any, block: Block) -> Answers:

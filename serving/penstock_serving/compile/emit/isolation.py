@@ -35,11 +35,11 @@ def _isolation(emission: Emission, forest: Any, block: Block) -> Answers:
         _of_all_columns(tree_of(member.tree_), np.asarray(features))
         for member, features in zip(forest.estimators_, forest.estimators_features_, strict=True)
     )
-    emission.splits.append(Splits(read, trees))
     depths = [
         np.asarray(path, dtype=np.float64) + np.asarray(average, dtype=np.float64) - 1.0
         for path, average in zip(forest._decision_path_lengths, forest._average_path_length_per_tree, strict=True)
     ]
+    emission.splits.append(Splits(read, trees, tuple(depths)))
     depth = graph.flat(summed(graph, single, trees, depths, [0] * len(trees)))
     most = float(len(trees) * _average_path_length([forest._max_samples])[0])
     require(most > 0, forest, "one training row")

@@ -40,10 +40,23 @@ class Tree:
             found[nodes] = rows
             inner = ~self.is_leaf[nodes]
             rows, nodes = rows[inner], nodes[inner]
-            values = features[rows, self.feature[nodes]]
-            to_left = np.where(np.isnan(values), self.missing_left[nodes], values <= self.threshold[nodes])
-            nodes = np.where(to_left, self.left[nodes], self.right[nodes])
+            nodes = self._next(nodes, features[rows, self.feature[nodes]])
         return found
+
+    def leaf(self, features: Matrix, start: Matrix, column: Matrix, value: Matrix) -> Matrix:
+        """The leaves [rows] reached from nodes `start` [rows], where each row has `value` in `column` instead."""
+        nodes = start.copy()
+        rows = np.flatnonzero(~self.is_leaf[nodes])
+        while len(rows):
+            feature = self.feature[nodes[rows]]
+            given = np.where(feature == column[rows], value[rows], features[rows, feature])
+            nodes[rows] = self._next(nodes[rows], given)
+            rows = rows[~self.is_leaf[nodes[rows]]]
+        return nodes
+
+    def _next(self, nodes: Matrix, values: Matrix) -> Matrix:
+        to_left = np.where(np.isnan(values), self.missing_left[nodes], values <= self.threshold[nodes])
+        return np.where(to_left, self.left[nodes], self.right[nodes])
 
 
 def summed(graph: Graph, tensor: str, trees: Sequence[Tree], values: Sequence[Matrix], groups: Sequence[int]) -> str:
