@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import os
+import socket
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -9,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import h2.config
+import h2.connection
+import h2.events
 import numpy as np
 import pytest
 from google.protobuf.message import DecodeError
@@ -253,6 +259,11 @@ class Answer:
         self.outputs: list[OutputTensor] = [checked(SIGNATURE.output[name], values[name]) for name in call.outputs]
 
 
+def socket_of(world: World) -> str:
+    """A name for the socket, of few enough characters."""
+    return f"{tempfile.gettempdir()}/rpc-{os.getpid()}-{id(world)}"
+
+
 @asynccontextmanager
 async def serving(world: World, limits: Limits = Limits(1 << 20, 100, 1)) -> AsyncIterator[grpc.aio.Channel]:  # noqa: B008
     about = About("fraud", "r1", "0.1", "onnx", (("x-penstock-digest", "sha256:x"),), {"digest": "sha256:x"}, SIGNATURE)
@@ -264,10 +275,10 @@ async def serving(world: World, limits: Limits = Limits(1 << 20, 100, 1)) -> Asy
         answered=lambda code, _seconds: world.codes.append(code),
         failed=world.failures.append,
     )
-    socket = f"unix:/tmp/penstock-rpc-{id(world)}"
-    server = await serve(socket, about, hooks, limits)
+    address = f"unix:{socket_of(world)}"
+    server = await serve(address, about, hooks, limits)
     try:
-        async with grpc.aio.insecure_channel(socket) as channel:
+        async with grpc.aio.insecure_channel(address) as channel:
             yield channel
     finally:
         await server.stop(None)
@@ -350,6 +361,38 @@ def test_errors_have_their_codes_and_marks() -> None:
 
     world = World()
     in_the_world(world, body)
+
+
+def frames(path_of_socket: str, path: str, message: bytes) -> list[h2.events.Event]:
+    """The events of one call, by plain HTTP/2."""
+    connection = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
+    connection.initiate_connection()
+    headers = [(":method", "POST"), (":scheme", "http"), (":path", path), (":authority", "x"), ("te", "trailers")]
+    connection.send_headers(1, [*headers, ("content-type", "application/grpc")])
+    connection.send_data(1, b"\0" + len(message).to_bytes(4, "big") + message, end_stream=True)
+    found: list[h2.events.Event] = []
+    with socket.socket(socket.AF_UNIX) as wire:
+        wire.settimeout(30)
+        wire.connect(path_of_socket)
+        while not any(isinstance(event, h2.events.StreamEnded) for event in found):
+            wire.sendall(connection.data_to_send())
+            found += connection.receive_data(wire.recv(65536))
+    return found
+
+
+def test_errors_are_of_trailers_only() -> None:
+    """A proxy sees the status in the first frame of the answer, and can ask elsewhere before the caller has seen any."""
+
+    async def body(_channel: grpc.aio.Channel) -> list[h2.events.Event]:
+        return await asyncio.to_thread(frames, socket_of(world), f"/{SERVICE}/ModelInfer", b"")
+
+    world = World()
+    found = in_the_world(world, body)
+    [answer] = [event for event in found if isinstance(event, h2.events.ResponseReceived)]
+    headers = dict(answer.headers)
+    assert headers["grpc-status"] == "5"
+    assert headers["x-penstock-digest"] == "sha256:x"
+    assert answer.stream_ended is not None
 
 
 @pytest.mark.parametrize("method", ["ModelInfer", "ModelReady", "ModelMetadata", "ModelStatistics"])

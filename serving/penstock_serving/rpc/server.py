@@ -16,7 +16,10 @@ _UNLIMITED = -1
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bytes of one request; requests at once (the rest are RESOURCE_EXHAUSTED); processes that share the port."""
+    """Bytes of one request; requests at once on one connection (more wait); processes that share the port.
+
+    How many are computed at once is decided where they are submitted, so that health is answered however busy it is.
+    """
 
     message_bytes: int
     requests: int
@@ -35,7 +38,6 @@ async def serve(address: str, about: About, hooks: Hooks, limits: Limits) -> grp
             ("grpc.max_concurrent_streams", limits.requests),
             ("grpc.so_reuseport", int(limits.processes > 1)),
         ],
-        maximum_concurrent_rpcs=limits.requests,
     )
     server.add_generic_rpc_handlers((Servicer(about, hooks).handlers(),))
     health_pb2_grpc.add_HealthServicer_to_server(Health(hooks.why_not_ready), server)
