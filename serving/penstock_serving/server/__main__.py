@@ -15,6 +15,5 @@ if __name__ == "__main__":
 
     code = main(time.perf_counter() - began, confine)
     sys.stdout.flush()
-    # Everything is answered and closed. A regular exit would tear the interpreter down under granian's own threads,
-    # which abort the process when a keep-alive connection is still open (granian 2.8.7).
+    # Everything is answered and closed. A regular exit would wait for native code that a predict thread may be stuck in.
     os._exit(code)

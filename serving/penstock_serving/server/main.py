@@ -27,7 +27,7 @@ from penstock_serving.server.explaining import Explaining
 from penstock_serving.server.feed import Feed
 from penstock_serving.server.grpc_port import GrpcPort
 from penstock_serving.server.http.limits import HttpLimits
-from penstock_serving.server.http.listener import Listener
+from penstock_serving.server.http.listener import Listener, raise_file_limit
 from penstock_serving.server.identity import Identity
 from penstock_serving.server.lifecycle import Lifecycle
 from penstock_serving.server.metrics import ServerMetrics
@@ -89,6 +89,7 @@ def read_settings() -> Settings:
 async def serve(config: Settings, imported: float, before_unpickling: Callable[[], None]) -> None:
     """Serve until SIGTERM or SIGINT, then drain. Raises `ModelError` when the model cannot be served."""
     warnings.filterwarnings("ignore", message="X does not have valid feature names")
+    raise_file_limit()
     feed = Feed(config.monitor_socket)
     identity = config.identity
     metrics = ServerMetrics(identity.labels, feed)

@@ -42,7 +42,7 @@ class Listener:
 
     async def listen(self, address: str, port: int) -> None:
         """Start accepting; raises `OSError` when the port cannot be had."""
-        self._most = min(self.limits.connections, _raise_file_limit() - _SPARE_FILES)
+        self._most = min(self.limits.connections, _file_limit() - _SPARE_FILES)
         self._tick()
         self._server = await asyncio.get_running_loop().create_server(
             lambda: Connection(self), address, port, backlog=_BACKLOG
@@ -84,9 +84,12 @@ class Listener:
         self._timer = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._tick)
 
 
-def _raise_file_limit() -> int:
-    """Raise the limit of open files as far as allowed; returns it."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return hard if hard != resource.RLIM_INFINITY else 1 << 20
+def raise_file_limit() -> None:
+    """Raise the limit of open files, so of connections, as far as this process may."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _file_limit() -> int:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return soft if soft != resource.RLIM_INFINITY else 1 << 20
