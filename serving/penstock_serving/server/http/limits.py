@@ -7,8 +7,9 @@ from dataclasses import dataclass
 class HttpLimits:
     """Sizes in bytes, times in seconds.
 
-    `body` bounds one request's body, `bodies` all that are held at once. `outstanding` is the number of requests of one
-    connection that may wait for their answers; reading stops there, and goes on at half of it.
+    `body` bounds one request's body, `bodies` all that are held at once. `outstanding` is the number (at
+    least 2) of requests of one connection that may wait for their answers; reading stops there, and goes on at half of
+    it.
     """
 
     body: int = 1 << 20
