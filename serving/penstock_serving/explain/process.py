@@ -22,6 +22,7 @@ from penstock_serving.explain.explanation import AdditivityError, Explanation
 from penstock_serving.explain.frames import Answer, Asks, Question, Says
 from penstock_serving.explain.limits import Limits
 from penstock_serving.explain.npz import MalformedError
+from penstock_serving.explain.pace import Pace, cpu_stat
 from penstock_serving.explain.permutation import Budget
 from penstock_serving.explain.plan import Sampled
 from penstock_serving.explain.plan_npz import load
@@ -58,8 +59,11 @@ def _question(connection: socket.socket, limit: int) -> Question | None:
     return None if frame is None else frames.unpack_question(frame)
 
 
-def _until(deadline: float) -> Callable[[], None]:
+def _until(deadline: float, pace: Pace) -> Callable[[], None]:
+    pace.begin()
+
     def pause() -> None:
+        pace.rest()
         if time.monotonic() > deadline:
             raise DeadlineError("the explanation was not ready in time: ask for fewer rows, or allow more time")
 
@@ -74,11 +78,12 @@ class Answering:
         self._model, self._limits = model, limits
         self._asked = wire.explain_signature(model.signature)
         self._explainer = _explainer(model, limits)
+        self._pace = Pace(cpu_stat())
 
     def answer(self, question: Question) -> Answer:
         """The answer to a question; errors of the request are answers as well."""
         try:
-            return self._answer(question, _until(time.monotonic() + question.seconds))
+            return self._answer(question, _until(time.monotonic() + question.seconds, self._pace))
         except RequestError as error:
             return Answer(Says.ERROR, None, frames.write_error(error))
         except (AdditivityError, MalformedError) as error:
