@@ -15,10 +15,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from penstock_serving.explain.arrays import export, export_sampled
-from penstock_serving.explain.client import ExplainClient
+from penstock_serving.explain.client import ExplainClient, NotExplainedError
 from penstock_serving.explain.explainer import Explainer
 from penstock_serving.explain.limits import Limits, Priority
 from penstock_serving.explain.setup import Package, Setup
+from penstock_serving.jobs.package import package
+from penstock_serving.model.files import EXPLAIN_FILE
+from penstock_serving.model.load import load_model
 from penstock_serving.protocol.errors import (
     BadRequestError,
     DeadlineError,
@@ -31,6 +34,7 @@ from penstock_serving.protocol.errors import (
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
@@ -333,6 +337,39 @@ def test_a_package_that_is_not_there_is_said(forest):
             await client.explain(matrix[:1], 120)
 
     run(Setup("asked", {}, signature_of(matrix), data, package), PATIENT, story)
+
+
+def test_a_packaged_model_without_arrays_is_asked_in_its_own_process(tmp_path):
+    """Its pickle is opened there, under the filter of system calls that the server opens pickles under."""
+    rows = MATRIX[:80, :3]
+    model = KNeighborsClassifier(3).fit(rows, np.arange(80) % 2)
+    digest = package(model, {f"c{index}": rows[:, index] for index in range(3)}, tmp_path / "model")
+    loaded = load_model(tmp_path / "model", digest)
+    data = (tmp_path / "model" / EXPLAIN_FILE).read_bytes()
+    setup = Setup("asked", {}, loaded.signature, data, Package(str(tmp_path / "model"), digest))
+
+    async def story(client):
+        found = await client.explain(rows[:3], 120)
+        sums = found.contributions.sum(axis=1) + found.base_values
+        np.testing.assert_allclose(sums, model.predict_proba(rows[:3]), rtol=0, atol=1e-6)
+        status = Path(f"/proc/{client.pid}/status").read_text()
+        assert loaded.backend == "onnx" or "Seccomp:\t2" in status
+
+    run(setup, PATIENT, story)
+
+
+def test_a_server_that_may_start_no_process_says_so(forest, monkeypatch):
+    async def refused(*_arguments, **_more):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", refused)
+
+    async def story(client):
+        with pytest.raises(NotExplainedError, match="not permitted") as unexplained:
+            await client.explain(MATRIX[:1], 120)
+        assert unexplained.value.status == 501
+
+    run(forest, PATIENT, story)
 
 
 def test_closing_refuses_what_waits(forest):

@@ -15,6 +15,7 @@ from penstock_serving.explain.explanation import Explanation
 from penstock_serving.explain.frames import Answer, Asks, BrokenFrameError, Question, Says
 from penstock_serving.explain.limits import Limits, Priority
 from penstock_serving.explain.setup import Setup
+from penstock_serving.model import trust
 from penstock_serving.model.frame import Matrix
 from penstock_serving.protocol.call import Encoded
 from penstock_serving.protocol.errors import (
@@ -26,7 +27,16 @@ from penstock_serving.protocol.errors import (
 
 _GRACE_SECONDS = 2.0
 _MAX_ANSWER = 1 << 30
-_ENVIRONMENT = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "HOME", "LANG", "TMPDIR")
+_ENVIRONMENT = (
+    "PATH",
+    "PYTHONPATH",
+    "LD_LIBRARY_PATH",
+    "HOME",
+    "LANG",
+    "TMPDIR",
+    trust.ENV_SKOPS_TRUSTED,
+    trust.ENV_VERSION_MISMATCH,
+)
 
 
 class NotExplainedError(RequestError):
@@ -66,19 +76,23 @@ class _Process:
     @classmethod
     async def start(cls, priority: Priority) -> "_Process":
         ours, theirs = socket.socketpair()
+        environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
         with theirs:
-            environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "penstock_serving.explain.process",
-                str(theirs.fileno()),
-                priority.value,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
-                env=environment,
-                pass_fds=(theirs.fileno(),),
-            )
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    "-m",
+                    "penstock_serving.explain.process",
+                    str(theirs.fileno()),
+                    priority.value,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=asyncio.subprocess.DEVNULL,
+                    env=environment,
+                    pass_fds=(theirs.fileno(),),
+                )
+            except OSError:
+                ours.close()
+                raise
         reader, writer = await asyncio.open_connection(sock=ours, limit=1 << 20)
         return cls(process, reader, writer)
 
@@ -152,8 +166,8 @@ class ExplainClient:
 
         Raises `SaturatedError` (429), `DeadlineError` (504), `NotServingError` (503) when the process died,
         `ModelFailureError` (500) when the model's arrays are unusable or the contributions do not add up,
-        `ModelRefusalError` (400) for a category that the model refuses, `RequestError` (413) for too many
-        rows or bytes, or too little memory for them.
+        `NotExplainedError` (501) where the server may start no process, `ModelRefusalError` (400) for a category that
+        the model refuses, `RequestError` (413) for too many rows or bytes, or too little memory for them.
         """
         answer = await self._ask(Asks.MATRIX, None, frames.write_matrix(matrix), seconds)
         return frames.read_explanation(answer.content)
@@ -247,7 +261,10 @@ class ExplainClient:
     async def _started(self) -> _Process:
         if self._process is not None:
             return self._process
-        process = self._process = await _Process.start(self._limits.priority)
+        try:
+            process = self._process = await _Process.start(self._limits.priority)
+        except OSError as error:
+            raise NotExplainedError(f"this server cannot start a process ({error.strerror})") from error
         content = setup.write(self._setup, self._limits)
         ready = await process.ask(Question(Asks.SETUP, 0.0, None, content), _MAX_ANSWER, self._limits.start_seconds)
         if ready.kind is Says.READY:

@@ -33,12 +33,16 @@ def step_back(priority: str) -> None:
 def limit_memory(more: int) -> None:
     """Allow `more` bytes of address space beyond what is mapped now; an allocation beyond raises `MemoryError`."""
     held = int(_STATUS.read_text().split()[0]) * resource.getpagesize()
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    wanted = held + more
-    resource.setrlimit(resource.RLIMIT_AS, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
+    _limit(resource.RLIMIT_AS, held + more)
 
 
 def limit_cpu(seconds: float) -> None:
     """Let the kernel end this process after `seconds` of CPU from now, rounded up and one more."""
-    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(time.process_time() + seconds) + 1, hard))
+    _limit(resource.RLIMIT_CPU, math.ceil(time.process_time() + seconds) + 1)
+
+
+def _limit(what: int, wanted: int) -> None:
+    """Set a soft limit, at most the hard one. A process that has confined itself to unpickle keeps those that it has."""
+    _, hard = resource.getrlimit(what)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(what, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))

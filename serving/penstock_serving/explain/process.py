@@ -8,6 +8,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from penstock_serving.explain import confine
 
@@ -23,10 +24,10 @@ from penstock_serving.explain.frames import Answer, Asks, Question, Says
 from penstock_serving.explain.limits import Limits
 from penstock_serving.explain.npz import MalformedError
 from penstock_serving.explain.pace import Pace, cpu_stat
-from penstock_serving.explain.permutation import Budget
+from penstock_serving.explain.permutation import Budget, Predict
 from penstock_serving.explain.plan import Sampled
 from penstock_serving.explain.plan_npz import load
-from penstock_serving.explain.setup import Setup
+from penstock_serving.explain.setup import Package, Setup
 from penstock_serving.explain.stages import UnseenValueError
 from penstock_serving.model.errors import ModelError
 from penstock_serving.model.frame import Matrix
@@ -127,14 +128,24 @@ def _explainer(model: Setup, limits: Limits) -> Explainer:
     asked = load(model.data).model
     if model.package is None or not isinstance(asked, Sampled):
         return Explainer(model.data, budget=budget)
-    from pathlib import Path
+    return Explainer(model.data, _predict(model.package, asked.output, limits), budget)
 
+
+def _predict(package: Package, output: str, limits: Limits) -> Predict:
+    """The model's own output, opened as the server opens it: a pickle only after this process has confined itself."""
+    from penstock_serving.model import trust
     from penstock_serving.model.load import load_model
+    from penstock_serving.sandbox import server as sandbox
 
-    loaded = load_model(Path(model.package.directory), model.package.digest)
-    if asked.output not in loaded.signature.output:
-        raise MalformedError(f"the model has no output {asked.output[:128]!r}")
-    method = loaded.method(asked.output)
+    def before_unpickling() -> None:
+        confine.limit_memory(2 * limits.memory_bytes)  # for scikit-learn as well, since it cannot be limited later
+        sandbox.confine()
+
+    sandbox.prepare()
+    loaded = load_model(Path(package.directory), package.digest, trust.from_environment(), before_unpickling)
+    if output not in loaded.signature.output:
+        raise MalformedError(f"the model has no output {output[:128]!r}")
+    method = loaded.method(output)
 
     def predict(matrix: Matrix) -> Matrix:
         try:
@@ -142,7 +153,7 @@ def _explainer(model: Setup, limits: Limits) -> Explainer:
         except ValueError as error:
             raise ModelRefusalError(Rule.MODEL_REFUSED, "the model does not take this input") from error
 
-    return Explainer(model.data, predict, budget)
+    return predict
 
 
 def serve(connection: socket.socket, setup_limit: int) -> int:
