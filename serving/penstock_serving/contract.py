@@ -33,6 +33,7 @@ ENV_HTTP_AUTHORIZATION = "PENSTOCK_HTTP_AUTHORIZATION"
 # Serving.
 ENV_BIND_ADDRESS = "PENSTOCK_BIND_ADDRESS"
 ENV_SERVING_PORT = "PENSTOCK_SERVING_PORT"
+ENV_GRPC_PORT = "PENSTOCK_GRPC_PORT"
 ENV_SERVING_METRICS_PORT = "PENSTOCK_SERVING_METRICS_PORT"
 ENV_MAX_BODY_BYTES = "PENSTOCK_MAX_BODY_BYTES"
 ENV_MAX_IN_FLIGHT = "PENSTOCK_MAX_IN_FLIGHT"
@@ -81,7 +82,7 @@ EXIT_BAD_INPUT = 78
 
 # Counters of the model server (Prometheus text; every series carries the identity labels).
 IDENTITY_LABELS = ("model", "revision", "digest")
-METRIC_REQUESTS = "penstock_server_requests_total"  # labels: route, code
+METRIC_REQUESTS = "penstock_server_requests_total"  # labels: route, code (a gRPC code's name)
 METRIC_SECONDS = "penstock_server_request_seconds"  # histogram; labels: route
 METRIC_ROWS = "penstock_server_rows_total"
 METRIC_IN_FLIGHT = "penstock_server_in_flight"

@@ -62,6 +62,7 @@ def test_the_signature_is_read_off_model_and_frame(tmp_path: Path) -> None:
     assert [(output.name, output.datatype, output.width) for output in signature.outputs] == [
         ("predict", Datatype.BYTES, 0),
         ("predict_proba", Datatype.FP64, 2),
+        ("decision_function", Datatype.FP64, 0),
     ]
     assert signature.versions.scikit_learn == sklearn.__version__
     assert load(dump(signature)) == signature
@@ -197,7 +198,7 @@ def test_the_bytes_verified_are_the_bytes_loaded(
 
     monkeypatch.setattr("penstock_serving.model.load.load_signature", replaced(load))
     model = load_model(root, digest)
-    assert isinstance(model.estimator, LinearRegression)
+    np.testing.assert_allclose(model.method("predict")(np.eye(3)), np.arange(3), atol=1e-12)
     assert not (tmp_path / "ran").exists()
 
 
@@ -232,8 +233,11 @@ SPOILED: dict[str, tuple[Callable[[Path], object], str, str]] = {
         "NotAModel",
         "ModuleNotFoundError: No module named 'no_such_module'",
     ),
-    "older scikit-learn": (
-        lambda root: edit(root, versions={"python": "3.11", "scikit_learn": "1.2.2", "numpy": "2", "joblib": "1"}),
+    "older scikit-learn, not compiled": (
+        lambda root: (
+            (root / "serving.json").unlink(),
+            edit(root, versions={"python": "3.11", "scikit_learn": "1.2.2", "numpy": "2", "joblib": "1"}),
+        ),
         "ScikitLearnMismatch",
         "made with scikit-learn 1.2.2, this image serves with " + sklearn.__version__,
     ),

@@ -278,3 +278,25 @@ def test_stopping_loses_no_request(
         assert slow.result().headers["connection"] == "close"
         assert served.server.wait(30) == 0
     assert set(results) == {200}
+
+
+def test_explanations_add_up_over_the_wire(served_logistic: Any, talker: Callable[..., Any]) -> None:
+    packaged = served_logistic.packaged
+    X = np.column_stack(list(packaged.frame.values()))[:3]
+    request = {"inputs": [{"name": "x", "datatype": "FP64", "shape": list(X.shape), "data": X.tolist()}]}
+    with talker(served_logistic.port) as caller:
+        status, headers, answer = caller.post("/v2/models/fraud/explain", request)
+        assert (status, headers["x-penstock-digest"]) == (200, packaged.digest)
+        found = {output["name"]: output["data"] for output in answer["outputs"]}
+        margins = np.array(found["contributions"]).reshape(X.shape).sum(axis=1) + found["base_values"][0]
+        np.testing.assert_allclose(margins, packaged.estimator.decision_function(X), rtol=1e-9)
+        status, _, answer = caller.post("/v1/models/fraud:explain", {"instances": X.tolist()})
+        assert (status, np.shape(answer["explanations"]["contributions"])) == (200, X.shape)
+        assert caller.post("/v2/models/fraud/explain", {"inputs": []})[0] == 400
+    assert served_logistic.metric(served_logistic.metrics_port, contract.METRIC_REQUESTS, route="explain") == 3
+
+
+def test_a_model_that_is_not_explained_says_why(unruly: Any) -> None:
+    answer = httpx.post(unruly.url + "/v2/models/fraud/explain", json=row(1))
+    assert answer.status_code == 501
+    assert "this model is not explained" in answer.json()["error"]

@@ -110,7 +110,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
         {"inputs": [{"name": "x", "datatype": "FP64", "shape": [1, 5], "data": [7319.25, 2, 3, 4, 5]}]},
         "send one input per column",
     ),
-    "unknown output": (body() | {"outputs": [{"name": "transform"}]}, "are predict, predict_proba (unknown_output)"),
+    "unknown output": (body() | {"outputs": [{"name": "transform"}]}, "are predict, predict_proba, decision_function (unknown_output)"),
 }
 
 
@@ -163,7 +163,10 @@ CONTRADICTIONS: dict[str, tuple[Any, str]] = {
     "the same output twice": (body() | {"outputs": [{"name": "predict"}] * 2}, "outputs names an output twice"),
     "id is a number": (body() | {"id": 7319.25}, "id is not a text"),
     "parameters is a list": (body() | {"parameters": []}, "parameters is not an object"),
-    "binary answer": (body() | {"parameters": {"binary_data_output": True}}, "binary tensors are not offered"),
+    "bytes without their header": (
+        body(amount={"parameters": {"binary_data_size": 8}}),
+        "the header Inference-Header-Content-Length is missing",
+    ),
 }
 
 
@@ -222,7 +225,7 @@ def test_v1_answers(served: Any) -> None:
         ("GET", "/v2/models/other", 404, "there is no model 'other'"),
         ("GET", "/v2/models/other/ready", 404, "there is no model 'other'"),
         ("POST", "/v1/models/other:predict", 404, "there is no model 'other'"),
-        ("POST", "/v2/models/fraud/versions/1/infer", 404, "has no versions"),
+        ("POST", "/v2/models/fraud/versions/1/infer", 404, "has no version '1'"),
         ("POST", "/v2/models/fraud/explode", 404, "there is no /v2/models/fraud/explode"),
         ("GET", INFER, 405, "asked with POST"),
         ("PUT", INFER, 405, "asked with POST"),
@@ -241,12 +244,10 @@ def test_other_paths_and_methods(served: Any, method: str, path: str, status: in
     [
         ({"content-type": "application/x-pickle"}, 415, "application/json"),
         ({"content-type": "text/plain"}, 415, "application/json"),
-        (
-            {"content-type": "application/octet-stream", "inference-header-content-length": "10"},
-            415,
-            "application/json",
-        ),
-        ({"inference-header-content-length": "10"}, 415, "binary_data=False"),
+        ({"content-type": "application/octet-stream", "inference-header-content-length": "10"}, 400, "not JSON"),
+        ({"inference-header-content-length": "100000"}, 400, "the header Inference-Header-Content-Length is 100000"),
+        ({"inference-header-content-length": "-1"}, 400, "is not a number of bytes"),
+        ({"content-type": "application/octet-stream"}, 200, ""),
         ({"content-encoding": "gzip"}, 415, "not compressed"),
         ({"content-type": "application/json; charset=utf-8"}, 200, ""),
         ({"content-type": ""}, 200, ""),
@@ -325,6 +326,7 @@ def test_health_and_metadata(served: Any) -> None:
     assert [(item["name"], item["datatype"], item["shape"]) for item in metadata["outputs"]] == [
         ("predict", "BOOL", [-1]),
         ("predict_proba", "FP64", [-1, 2]),
+        ("decision_function", "FP64", [-1]),
     ]
     assert metadata["properties"]["digest"] == served.packaged.digest
 

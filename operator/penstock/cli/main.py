@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from penstock.cli import digest, plan, replay
+from penstock.cli import digest, package, plan, replay, serve
 
 READER_GONE = 141
 """As a shell tells of a process that SIGPIPE ended."""
@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="penstock", description="Releases of machine-learning models that take themselves back."
     )
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in (replay, plan, digest):
+    for command in (replay, plan, digest, package, serve):
         command.add_parser(subparsers)
     arguments = parser.parse_args(argv)
     try:

@@ -1,7 +1,9 @@
 """Reading a signature off a fitted model and a reference frame."""
 
+import dataclasses
 import platform
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import joblib
@@ -13,20 +15,41 @@ from penstock_serving.jobs.probe import missing_value, takes, unseen_category
 from penstock_serving.model.datatype import Datatype
 from penstock_serving.model.errors import BadModelError
 from penstock_serving.model.frame import Frame, Matrix, assemble, column_datatype, names
-from penstock_serving.model.signature import MAX_CATEGORIES, MAX_COLUMNS, Column, Label, Output, Signature, Versions
+from penstock_serving.model.outputs import methods
+from penstock_serving.model.signature import (
+    MAX_CATEGORIES,
+    MAX_COLUMNS,
+    OUTPUTS,
+    Column,
+    Label,
+    Output,
+    Signature,
+    Versions,
+)
 from penstock_serving.model.signature_json import check_name
 
 _QUANTILES = np.linspace(0, 1, 21)[1:-1]
 _ROWS = 10_000
-OUTPUTS = ("predict", "predict_proba")
+Bounds = Mapping[str, tuple[float, float]]
 
 
-def read_signature(model: Any, frame: Frame) -> tuple[Signature, Matrix]:
+def read_signature(model: Any, frame: Frame, bounds: Bounds | None = None) -> tuple[Signature, Matrix]:
     """The signature of a fitted model and the reference matrix [rows, columns] it was read from.
 
-    At most 10,000 rows are looked at. Raises `BadModelError` when the frame cannot be served or the model does not
-    answer its rows with finite predictions of the shapes that can be served.
+    At most 10,000 rows are looked at. `bounds` declares the least and the greatest number that a column takes; what
+    lies beyond is refused in serving. Outputs are those of `predict`, `predict_proba`, `decision_function` and
+    `transform` that the model has and whose results can be served.
+
+    Raises `BadModelError` when the frame or the bounds cannot be served, the reference rows break the bounds, or the
+    model does not answer the rows with finite values of shapes that can be served.
     """
+    with warnings.catch_warnings():
+        # a model that was fitted on a DataFrame says of every array that it has no names
+        warnings.filterwarnings("ignore", message="X does not have valid feature names")
+        return _read(model, frame, bounds or {})
+
+
+def _read(model: Any, frame: Frame, bounds: Bounds) -> tuple[Signature, Matrix]:
     labels = [check_name(name, "a column's name") for name in names(frame)]
     columns = [np.asarray(frame[name])[:_ROWS] for name in frame.keys()]  # noqa: SIM118
     if not 0 < len(columns) <= MAX_COLUMNS or len(set(labels)) != len(labels):
@@ -35,18 +58,24 @@ def read_signature(model: Any, frame: Frame) -> tuple[Signature, Matrix]:
         raise _unservable("the frame's columns are of different length, or empty")
     datatypes = [column_datatype(name, values) for name, values in zip(labels, columns, strict=True)]
     matrix = assemble(columns, datatypes)
-    predictions = _predictions(model, matrix)
+    served = methods(model, OUTPUTS)
+    if not served:
+        raise _unservable(
+            f"a {type(model).__name__} has no method predict() and no transform(); pass a fitted scikit-learn estimator"
+        )
+    default, ask = next(iter(served.items()))
+    predictions = _answers(default, ask, matrix)
     described = [
-        _column(model, matrix, index, name, datatype)
+        _column(ask, matrix, index, name, datatype)
         for index, (name, datatype) in enumerate(zip(labels, datatypes, strict=True))
     ]
-    classes = _classes(model, predictions)
+    classes = _classes(model, default, predictions)
     return (
         Signature(
-            columns=tuple(described),
-            outputs=_outputs(model, matrix, predictions),
+            columns=_bounded(described, matrix, bounds),
+            outputs=(_output(default, predictions), *_further_outputs(served, default, matrix)),
             classes=classes,
-            prediction_edges=() if classes or predictions.ndim > 1 else _edges(predictions),
+            prediction_edges=() if classes or default != "predict" or predictions.ndim > 1 else _edges(predictions),
             versions=Versions(platform.python_version(), sklearn.__version__, np.__version__, joblib.__version__),
         ),
         matrix,
@@ -57,26 +86,52 @@ def _unservable(why: str) -> BadModelError:
     return BadModelError(contract.REASON_NOT_A_MODEL, why)
 
 
-def _predictions(model: Any, matrix: Matrix) -> Matrix:
-    if not callable(getattr(model, "predict", None)):
-        raise _unservable(f"a {type(model).__name__} has no method predict(); pass a fitted scikit-learn estimator")
-    predictions = np.asarray(model.predict(matrix))
-    if predictions.ndim not in {1, 2} or len(predictions) != len(matrix):
-        raise _unservable("predict() must give one prediction, or one row of them, for each row")
-    if predictions.dtype.kind == "f" and not np.isfinite(predictions).all():
-        raise _unservable("predict() gives values that are not finite for rows of the frame")
-    return predictions
+def _answers(name: str, ask: Callable[[Matrix], Matrix], matrix: Matrix) -> Matrix:
+    try:
+        answers = ask(matrix)
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise _unservable(
+            f"{name}() does not take the frame's rows ({type(error).__name__}: {str(error)[:300]}); "
+            "fit the model on matrix(frame), and let pipelines select their columns by position"
+        ) from error
+    if answers.ndim not in {1, 2} or len(answers) != len(matrix) or not answers.size:
+        raise _unservable(f"{name}() must give one value, or one row of them, for each row")
+    if answers.dtype.kind == "f" and not np.isfinite(answers).all():
+        raise _unservable(f"{name}() gives values that are not finite for rows of the frame")
+    return answers
 
 
-def _column(model: Any, matrix: Matrix, index: int, name: str, datatype: Datatype) -> Column:
-    takes_missing = takes(model.predict, matrix, index, missing_value(datatype))
+def _bounded(columns: Sequence[Column], matrix: Matrix, bounds: Bounds) -> tuple[Column, ...]:
+    unknown = set(bounds) - {column.name for column in columns}
+    if unknown:
+        raise _unservable(f"a range is declared for {min(unknown)!r}, which is no column")
+    bounded = []
+    for index, column in enumerate(columns):
+        declared = bounds.get(column.name)
+        if declared is None:
+            bounded.append(column)
+            continue
+        low, high = float(declared[0]), float(declared[1])
+        if column.datatype in {Datatype.BYTES, Datatype.BOOL} or not low < high or not np.isfinite((low, high)).all():
+            raise _unservable(
+                f"the range of column {column.name!r} is not of two ascending numbers of a numeric column"
+            )
+        values = matrix[:, index].astype(np.float64)
+        if ((values < low) | (values > high)).any():
+            raise _unservable(f"rows of the frame are out of the range declared for column {column.name!r}")
+        bounded.append(dataclasses.replace(column, bounds=(low, high)))
+    return tuple(bounded)
+
+
+def _column(ask: Callable[[Matrix], Matrix], matrix: Matrix, index: int, name: str, datatype: Datatype) -> Column:
+    takes_missing = takes(ask, matrix, index, missing_value(datatype))
     if datatype is not Datatype.BYTES:
         values = matrix[:, index].astype(np.float64)
         return Column(name, datatype, takes_missing, takes_unseen=True, edges=_edges(values), categories=())
     categories = tuple(sorted({value for value in matrix[:, index] if value is not None}))
     if len(categories) > MAX_CATEGORIES:
         return Column(name, datatype, takes_missing, takes_unseen=True, edges=(), categories=())
-    takes_unseen = takes(model.predict, matrix, index, unseen_category(categories))
+    takes_unseen = takes(ask, matrix, index, unseen_category(categories))
     return Column(name, datatype, takes_missing, takes_unseen, edges=(), categories=categories)
 
 
@@ -88,21 +143,33 @@ def _edges(values: Matrix) -> tuple[float, ...]:
     return tuple(sorted({float(edge) for edge in np.quantile(present, _QUANTILES)}))
 
 
-def _classes(model: Any, predictions: Matrix) -> tuple[Label, ...]:
+def _classes(model: Any, default: str, predictions: Matrix) -> tuple[Label, ...]:
     found = getattr(model, "classes_", None)
-    if predictions.ndim > 1 or not isinstance(found, np.ndarray) or found.ndim != 1:
+    if default != "predict" or predictions.ndim > 1 or not isinstance(found, np.ndarray) or found.ndim != 1:
         return ()
     labels: Sequence[Any] = found.tolist()
     return tuple(labels)
 
 
-def _outputs(model: Any, matrix: Matrix, predictions: Matrix) -> tuple[Output, ...]:
-    width = predictions.shape[1] if predictions.ndim > 1 else 0
-    outputs = [Output("predict", _output_datatype(predictions), width)]
-    if callable(getattr(model, "predict_proba", None)):
-        scores = model.predict_proba(matrix[:1])
-        if isinstance(scores, np.ndarray) and scores.ndim == 2:
-            outputs.append(Output("predict_proba", _output_datatype(scores), scores.shape[1]))
+def _output(name: str, answers: Matrix) -> Output:
+    return Output(name, _output_datatype(answers), answers.shape[1] if answers.ndim > 1 else 0)
+
+
+def _further_outputs(
+    served: Mapping[str, Callable[[Matrix], Matrix]], default: str, matrix: Matrix
+) -> tuple[Output, ...]:
+    """Outputs beside the default, where they are arrays of numbers (the scores of several targets are lists of them)."""
+    outputs = []
+    for name, ask in served.items():
+        if name == default:
+            continue
+        try:
+            answers = ask(matrix[:2])
+        except (ValueError, TypeError, AttributeError, NotImplementedError):
+            continue
+        whole = answers.ndim in {1, 2} and len(answers) == len(matrix[:2]) and answers.dtype.kind in "fiub"
+        if whole and answers.size and np.isfinite(answers).all():
+            outputs.append(_output(name, answers))
     return tuple(outputs)
 
 

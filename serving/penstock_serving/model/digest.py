@@ -161,13 +161,18 @@ def _raise_unreadable(error: OSError) -> None:
     raise unreadable(error) from error
 
 
+def hashed(stream: Readable, path: str) -> Entry:
+    """The entry of an open file."""
+    sha256, size = hash_stream(stream)
+    return Entry(sha256, size, path)
+
+
 def tree_entries(root: Path) -> tuple[Entry, ...]:
     """Hash every file under `root`."""
     entries = []
     for path in walk(root):
         with open_regular(root / path) as stream:
-            sha256, size = hash_stream(stream)
-        entries.append(Entry(sha256, size, path))
+            entries.append(hashed(stream, path))
     return tuple(entries)
 
 

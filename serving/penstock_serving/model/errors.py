@@ -40,15 +40,31 @@ class BadModelError(ModelError):
     exit_code = contract.EXIT_BAD_INPUT
 
 
-def report(error: ModelError, termination_log: Path) -> int:
-    """Say the error on stderr and in the container's termination log; return the exit code.
+class LastWords:
+    """The container's termination log, opened while files can still be opened for writing.
 
-    Where no termination log can be written (outside Kubernetes) stderr alone says it.
+    Where there is none (outside Kubernetes, or not writable) stderr alone is told.
     """
-    text = json.dumps({"reason": error.reason, "kind": error.kind, "message": error.message[:_MESSAGE_LIMIT]})
-    os.write(2, text.encode() + b"\n")
-    try:
-        termination_log.write_text(text)
-    except OSError as unwritable:
-        os.write(2, f"termination log {termination_log} is not writable: {unwritable.strerror}\n".encode())
-    return error.exit_code
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._handle: int | None = None
+        try:
+            self._handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as unwritable:
+            self._why = unwritable.strerror
+
+    def say(self, error: ModelError) -> int:
+        """Say the error on stderr and in the log; return the exit code."""
+        text = json.dumps({"reason": error.reason, "kind": error.kind, "message": error.message[:_MESSAGE_LIMIT]})
+        os.write(2, text.encode() + b"\n")
+        if self._handle is None:
+            os.write(2, f"termination log {self._path} is not writable: {self._why}\n".encode())
+        else:
+            os.pwrite(self._handle, text.encode(), 0)
+        return error.exit_code
+
+
+def report(error: ModelError, termination_log: Path) -> int:
+    """Say the error on stderr and in the container's termination log; return the exit code."""
+    return LastWords(termination_log).say(error)

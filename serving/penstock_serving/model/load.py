@@ -1,40 +1,47 @@
-"""Loading a model: the bytes that were verified are the bytes that are unpickled.
+"""Loading a model by the safest way that its package offers: the trust ladder.
 
-A pickle can run any code, so it is opened only when a digest was pinned, and only after every file of the package was
-hashed through the very handles that are then read.
+1. `model.onnx`, proved equal to the estimator when it was packaged: nothing is unpickled, scikit-learn is not imported.
+   So it is with `graph.onnx`, a graph that the owner brought instead of an estimator.
+2. `model.skops`, of types that skops or the deployer trusts.
+3. `model.joblib`: a pickle, which can run any code. So only with a pinned digest, which every way needs.
+
+The reason why a safer way was not taken is kept, and shown in the model's metadata.
 """
 
 import json
-import pickle
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
-
-import joblib
-import sklearn
+from typing import TYPE_CHECKING, Any
 
 from penstock_serving import contract
-from penstock_serving.model.digest import Entry, digest, hash_stream, open_regular, require_digest, walk
+from penstock_serving.model import serving as serving_json
+from penstock_serving.model.compiled import open_proved
 from penstock_serving.model.errors import BadModelError
-from penstock_serving.model.files import GOLDEN_FILE, MODEL_FILE, SIGNATURE_FILE
+from penstock_serving.model.estimator import open_pickle, open_skops, require_versions
+from penstock_serving.model.files import (
+    ESTIMATOR_FILES,
+    EXPLAIN_FILE,
+    GOLDEN_FILE,
+    GRAPH_FILE,
+    MODEL_FILE,
+    SERVING_FILE,
+    SIGNATURE_FILE,
+    SKOPS_FILE,
+)
 from penstock_serving.model.frame import Matrix
+from penstock_serving.model.graph import open_graph
+from penstock_serving.model.outputs import methods
+from penstock_serving.model.serving import Serving
 from penstock_serving.model.signature import Signature
 from penstock_serving.model.signature_json import load as load_signature
+from penstock_serving.model.trust import NOTHING_MORE, Trust
+from penstock_serving.model.verified import Verified, verified
 
-_UNLOADABLE = (
-    pickle.UnpicklingError,
-    ImportError,
-    AttributeError,
-    EOFError,
-    ValueError,
-    TypeError,
-    LookupError,
-    ArithmeticError,
-    OSError,
-    RecursionError,
-)
+if TYPE_CHECKING:
+    from penstock_serving.compile.result import Proof
+
+Methods = Mapping[str, Callable[[Matrix], Matrix]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,92 +54,121 @@ class Golden:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A loaded model: the estimator's methods by output name, its signature, golden rows and digest."""
+    """A loaded model: what computes each output, its signature, golden rows and digest.
 
-    estimator: object
+    `backend` is what computes ("onnx" or "scikit-learn"); `fallback_reason` why it is not the compiled form (empty when
+    it is); `rows_independent` whether rows of several requests may be computed together; `proof` what the compiled form
+    was compared with, where it serves.
+    `explainer` holds what explanations are computed from, or says why there are none.
+    """
+
+    methods: Methods
     signature: Signature
     golden: Golden
     digest: str
+    backend: str
+    fallback_reason: str = ""
+    rows_independent: bool = False
+    proof: "Proof | None" = None
+    explainer: bytes | str = "the model has no package"
 
-    def method(self, output: str) -> Callable[[Matrix], Any]:
-        """The estimator's method that computes an output."""
-        method: Callable[[Matrix], Any] = getattr(self.estimator, output)
-        return method
+    def method(self, output: str) -> Callable[[Matrix], Matrix]:
+        """What computes an output from a matrix [rows, columns]: an array [rows] or [rows, width]."""
+        return self.methods[output]
+
+    @property
+    def properties(self) -> dict[str, str]:
+        """What the model's metadata says of how it is served."""
+        shown = {"backend": self.backend, "rows_independent": str(self.rows_independent).lower()}
+        if self.fallback_reason:
+            shown["fallback_reason"] = self.fallback_reason
+        if self.proof is not None:
+            differences = (
+                f"{compared.method} {compared.largest_difference:.3g} ({compared.on})"
+                for compared in self.proof.compared
+            )
+            shown |= {
+                "proof_rows": str(sum(count for _, count in self.proof.rows)),
+                "proof_largest_differences": ", ".join(differences),
+                "proof_onnxruntime": self.proof.versions.onnxruntime,
+            }
+        return shown
 
 
-def load_model(directory: Path, pinned: str) -> Model:
+def as_it_is() -> None:
+    """Unpickle in this process as it is."""
+
+
+def load_model(
+    directory: Path, pinned: str, trust: Trust = NOTHING_MORE, before_unpickling: Callable[[], None] = as_it_is
+) -> Model:
     """Verify the package in `directory` against the pinned digest, then load it.
 
-    Raises `BadModelError`: no digest pinned, another digest, no package, another minor version of scikit-learn, a
-    pickle that cannot be loaded or holds no estimator.
+    `before_unpickling` is called when a pickle is about to be opened in this process, which can then confine itself.
+
+    Raises `BadModelError`: no digest pinned, another digest, no package, another minor version of scikit-learn, types
+    that are not trusted, a file that cannot be loaded or holds no estimator.
     """
-    with ExitStack() as handles:
-        files = _verified(directory, pinned, handles)
-        signature = load_signature(files[SIGNATURE_FILE].read())
-        golden = _golden(files[GOLDEN_FILE].read())
-        _require_versions(signature)
-        try:
-            estimator = joblib.load(files[MODEL_FILE])
-        except _UNLOADABLE as error:
-            raise BadModelError(
-                contract.REASON_NOT_A_MODEL,
-                f"{MODEL_FILE} cannot be loaded ({type(error).__name__}: {str(error)[:200]}); "
-                "what the pickle names must be installed where it is served",
-            ) from error
-    model = Model(estimator, signature, golden, pinned)
+    with verified(directory, pinned) as files:
+        signature = load_signature(files.read(SIGNATURE_FILE))
+        golden = _golden(files.read(GOLDEN_FILE))
+        serving = _serving(files)
+        explainer: bytes | str = serving.not_explained or "its package holds no explainer"
+        if EXPLAIN_FILE in files:
+            explainer = files.read(EXPLAIN_FILE)
+        opened = open_proved(files, serving, signature)
+        if not isinstance(opened, str):
+            return Model(
+                opened.methods,
+                signature,
+                golden,
+                pinned,
+                backend="onnx",
+                rows_independent=opened.proof.rows_independent,
+                proof=opened.proof,
+                explainer=explainer,
+            )
+        estimator = _estimator(files, serving.estimator, signature, trust, before_unpickling)
+    found = methods(estimator, [output.name for output in signature.outputs])
     for output in signature.outputs:
-        if not callable(getattr(estimator, output.name, None)):
+        if output.name not in found:
             raise BadModelError(
                 contract.REASON_NOT_A_MODEL,
-                f"{MODEL_FILE} holds a {type(estimator).__name__} without the method {output.name}(); "
+                f"{serving.estimator} holds a {type(estimator).__name__} without the method {output.name}(); "
                 "package a fitted scikit-learn estimator",
             )
-    return model
-
-
-def _verified(directory: Path, pinned: str, handles: ExitStack) -> dict[str, BinaryIO]:
-    """Hash every file and return open, rewound handles of the package's own files."""
-    require_digest(pinned)
-    if not directory.is_dir():
-        raise BadModelError(contract.REASON_NOT_FOUND, f"there is no model at {directory}; was it fetched?")
-    entries, files = [], {}
-    for path in walk(directory):
-        stream = open_regular(directory / path)
-        if path in {MODEL_FILE, SIGNATURE_FILE, GOLDEN_FILE}:
-            files[path] = handles.enter_context(stream)
-        sha256, size = hash_stream(stream)
-        entries.append(Entry(sha256, size, path))
-        if path in files:
-            stream.seek(0)
-        else:
-            stream.close()
-    actual = digest(entries)
-    if actual != pinned:
-        raise BadModelError(
-            contract.REASON_DIGEST_MISMATCH, f"the files at {directory} have the digest {actual}, not {pinned}"
+    if serving.estimator == GRAPH_FILE:
+        return Model(
+            found, signature, golden, pinned, "onnx", rows_independent=serving.rows_independent, explainer=explainer
         )
-    for name in (MODEL_FILE, SIGNATURE_FILE, GOLDEN_FILE):
-        if name not in files:
-            raise BadModelError(
-                contract.REASON_NOT_A_MODEL,
-                f"the model holds no {name} at its top; make it with 'penstock package' or "
-                "penstock_serving.jobs.package.package()",
-            )
-    return files
+    return Model(
+        found, signature, golden, pinned, "scikit-learn", opened, serving.rows_independent, explainer=explainer
+    )
 
 
-def _minor(version: str) -> str:
-    return ".".join(version.split(".")[:2])
+def of_estimator(estimator: object, signature: Signature, golden: Golden, digest: str) -> Model:
+    """A fitted estimator as a model, without a package."""
+    found = methods(estimator, [output.name for output in signature.outputs])
+    return Model(found, signature, golden, digest, "scikit-learn", "an estimator in memory")
 
 
-def _require_versions(signature: Signature) -> None:
-    made_with = signature.versions.scikit_learn
-    if _minor(made_with) != _minor(sklearn.__version__):
-        raise BadModelError(
-            contract.REASON_VERSION_MISMATCH,
-            f"the model was made with scikit-learn {made_with}, this image serves with {sklearn.__version__}; "
-            "a pickle is good for its own minor version only: serve it with a matching image or train again",
-        )
+def _serving(files: Verified) -> Serving:
+    if SERVING_FILE in files:
+        return serving_json.load(files.read(SERVING_FILE))
+    return serving_json.unrecorded(next((name for name in ESTIMATOR_FILES if name in files), MODEL_FILE))
+
+
+def _estimator(
+    files: Verified, name: str, signature: Signature, trust: Trust, before_unpickling: Callable[[], None]
+) -> object:
+    content = files.read(name)
+    if name == GRAPH_FILE:
+        return open_graph(content)
+    require_versions(signature.versions.scikit_learn, trust)
+    if name == SKOPS_FILE:
+        return open_skops(content, trust.skops_types)
+    before_unpickling()
+    return open_pickle(content)
 
 
 def _golden(content: bytes) -> Golden:

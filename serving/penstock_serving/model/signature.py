@@ -8,6 +8,7 @@ from penstock_serving.model.datatype import Datatype
 MAX_COLUMNS = 2048
 MAX_CATEGORIES = 100
 MAX_NAME = 128
+MAX_WIDTH = 1_000_000
 
 Label = str | int | float | bool
 
@@ -17,7 +18,8 @@ class Column:
     """One input column.
 
     `edges` are the inner boundaries of the monitor's histogram (numeric columns, ascending, at quantiles of the
-    reference frame); `categories` the declared vocabulary (BYTES columns).
+    reference frame); `categories` the declared vocabulary (BYTES columns); `bounds` the least and the greatest number
+    that may be asked about (numeric columns), where the owner has declared them.
     """
 
     name: str
@@ -26,15 +28,20 @@ class Column:
     takes_unseen: bool
     edges: tuple[float, ...]
     categories: tuple[str, ...]
+    bounds: tuple[float, float] | None = None
 
     @property
     def is_text(self) -> bool:
         return self.datatype is Datatype.BYTES
 
 
+OUTPUTS = ("predict", "predict_proba", "decision_function", "transform")
+"""Methods whose result can be asked for; of those that a model has, the first is its default output."""
+
+
 @dataclass(frozen=True, slots=True)
 class Output:
-    """One output tensor: shape [n] when `width` is 0, else [n, width]."""
+    """One output tensor, named for the estimator's method: shape [n] when `width` is 0, else [n, width]."""
 
     name: str
     datatype: Datatype
@@ -53,7 +60,10 @@ class Versions:
 
 @dataclass(frozen=True)
 class Signature:
-    """A model's inputs, outputs, classes (empty for regressors) and histogram boundaries of its predictions."""
+    """A model's inputs, outputs, classes (empty for regressors) and histogram boundaries of its predictions.
+
+    The first output is the default: `predict` where the model has it, `transform` for a mere transformer.
+    """
 
     columns: tuple[Column, ...]
     outputs: tuple[Output, ...]
@@ -75,6 +85,11 @@ class Signature:
     def output(self) -> dict[str, Output]:
         """Output name to output."""
         return {output.name: output for output in self.outputs}
+
+    @property
+    def default_output(self) -> str:
+        """The output that answers a request which asks for none by name."""
+        return self.outputs[0].name
 
     @functools.cached_property
     def is_numeric(self) -> bool:

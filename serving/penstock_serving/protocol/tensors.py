@@ -1,60 +1,138 @@
-"""The JSON form of tensors (Open Inference Protocol v2, inference_rest.md, "Request Input" and "Response Output")."""
+"""The tensors of a v2 request (inference_rest.md, "Request Input"), their values in JSON or as raw bytes after it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-import numpy as np
-
 from penstock_serving.model.datatype import Datatype
 from penstock_serving.model.frame import Matrix
 from penstock_serving.model.signature import MAX_NAME, Output
-from penstock_serving.protocol.errors import BadRequestError, ModelFailureError
-from penstock_serving.protocol.values import require_kind
+from penstock_serving.protocol import binary, outputs
+from penstock_serving.protocol.errors import BadRequestError
+from penstock_serving.protocol.values import cells_of
 
 _DATATYPES = {datatype.value: datatype for datatype in Datatype}
-_NUMPY: dict[Datatype, str] = {Datatype.BOOL: "b", Datatype.INT64: "iu", Datatype.FP32: "f", Datatype.FP64: "f"}
+_CONTENT_TYPES = frozenset({"np", "pd", "str"})
 
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """One input of a request: its values flat, row-major."""
+    """One input of a request: its cells [n] (see `values`), row-major."""
 
     name: str
     datatype: Datatype
     shape: tuple[int, ...]
-    values: list[Any]
+    cells: Matrix
 
     @property
     def rows(self) -> int:
         return self.shape[0]
 
 
-def decode(raw: object, position: int) -> Tensor:
-    """Read one input; raises `BadRequestError` for what the protocol or the tensor itself rules out."""
+class Tail:
+    """The raw bytes after a request's JSON, taken in the order of its inputs."""
+
+    def __init__(self, content: memoryview) -> None:
+        self._content = content
+        self._start = 0
+
+    def take(self, size: int, where: str) -> memoryview:
+        """The next `size` bytes; raises `BadRequestError` when there are fewer."""
+        taken = self._content[self._start : self._start + size]
+        if len(taken) != size:
+            raise BadRequestError(f"{where}: binary_data_size is {size}, but only {len(taken)} bytes are left")
+        self._start += size
+        return taken
+
+    def require_end(self) -> None:
+        """Raise `BadRequestError` unless everything was taken."""
+        left = len(self._content) - self._start
+        if left:
+            raise BadRequestError(f"{left} bytes follow the last binary input")
+
+
+def decode(raw: object, position: int, tail: Tail | None) -> Tensor:
+    """Read one input; raises `BadRequestError` for what the protocol or the tensor itself rules out.
+
+    `tail` is None when the request is JSON alone.
+    """
     if not isinstance(raw, dict):
         raise BadRequestError(f"inputs[{position}] is not an object")
-    name = raw.get("name")
-    if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME or not name.isprintable():
-        raise BadRequestError(f"inputs[{position}].name is not a text of 1 to {MAX_NAME} printable characters")
+    name = check_name(raw.get("name"), f"inputs[{position}].name")
     where = f"input {name!r}"
     declared = raw.get("datatype")
-    datatype = _DATATYPES.get(declared) if isinstance(declared, str) else None
-    if datatype is None:
-        raise BadRequestError(f"{where}: datatype is none of {', '.join(_DATATYPES)}")
-    shape = _shape(raw.get("shape"), where)
-    values = _flat(raw.get("data"), shape, where)
-    require_kind(values, datatype, where)
-    return Tensor(name, datatype, shape, values)
+    shape = check_shape(raw.get("shape"), where)
+    size = _binary_size(raw, where)
+    if size is None:
+        datatype = _DATATYPES.get(declared) if isinstance(declared, str) else None
+        if datatype is None:
+            raise BadRequestError(f"{where}: datatype is none of {', '.join(_DATATYPES)}")
+        return Tensor(name, datatype, shape, cells_of(_flat(raw.get("data"), shape, where), datatype, where))
+    if tail is None:
+        raise BadRequestError(
+            f"{where} has binary_data_size, but the header Inference-Header-Content-Length is missing"
+        )
+    if "data" in raw:
+        raise BadRequestError(f"{where} has both data and binary_data_size")
+    return from_bytes(name, declared, shape, tail.take(size, where))
 
 
-def _shape(raw: object, where: str) -> tuple[int, ...]:
+def from_bytes(name: str, declared: object, shape: tuple[int, ...], content: binary.Bytes) -> Tensor:
+    """An input whose values are raw bytes; raises `BadRequestError` unless they are exactly those of its shape."""
+    where = f"input {name!r}"
+    if declared != Datatype.BYTES and declared not in binary.DTYPES:
+        raise BadRequestError(f"{where}: datatype is none of {', '.join(binary.DTYPES)}, BYTES")
+    datatype = Datatype.BYTES if declared == Datatype.BYTES else binary.DTYPES[str(declared)][0]
+    return Tensor(name, datatype, shape, binary.read(content, str(declared), volume(shape), where))
+
+
+def check_name(name: object, where: str) -> str:
+    """A tensor's name; raises `BadRequestError` unless it is a text of 1 to 128 printable characters."""
+    if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME or not name.isprintable():
+        raise BadRequestError(f"{where} is not a text of 1 to {MAX_NAME} printable characters")
+    return name
+
+
+def check_shape(raw: object, where: str) -> tuple[int, ...]:
+    """A shape, `[rows]` or `[rows, columns]`; raises `BadRequestError` for any other."""
     if not isinstance(raw, list) or not 1 <= len(raw) <= 2 or any(type(size) is not int or size < 0 for size in raw):
         raise BadRequestError(f"{where}: shape is not [rows] or [rows, columns]")
     if 0 in raw:
         raise BadRequestError(f"{where}: shape has no rows or no columns")
     return tuple(raw)
+
+
+def volume(shape: tuple[int, ...]) -> int:
+    """The number of values of a shape."""
+    return shape[0] * (shape[1] if len(shape) == 2 else 1)
+
+
+def parameters(raw: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    """The `parameters` of a request, an input or an output.
+
+    Raises `BadRequestError` when they are no object, or would change what the values mean in a way not offered.
+    """
+    found = raw.get("parameters")
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise BadRequestError(f"{where}parameters is not an object")
+    content_type = found.get("content_type")
+    if content_type is not None and content_type not in _CONTENT_TYPES:
+        raise BadRequestError(f"{where}content_type is none of {', '.join(sorted(_CONTENT_TYPES))}")
+    if "shared_memory_region" in found:
+        raise BadRequestError(f"{where}shared memory is not offered: send the values")
+    return found
+
+
+def _binary_size(raw: Mapping[str, Any], where: str) -> int | None:
+    size = parameters(raw, f"{where}: ").get("binary_data_size")
+    if size is None:
+        return None
+    if type(size) is not int or size < 0:
+        raise BadRequestError(f"{where}: binary_data_size is not a whole number of bytes")
+    return size
 
 
 def _flat(data: object, shape: tuple[int, ...], where: str) -> list[Any]:
@@ -66,36 +144,12 @@ def _flat(data: object, shape: tuple[int, ...], where: str) -> list[Any]:
         if len(data) != shape[0] or any(type(row) is not list or len(row) != width for row in data):
             raise BadRequestError(f"{where}: the nesting of data does not match shape {list(shape)}")
         values = list(chain.from_iterable(data))
-    size = shape[0] * (shape[1] if len(shape) == 2 else 1)
+    size = volume(shape)
     if len(values) != size:
         raise BadRequestError(f"{where}: data holds {len(values)} values, shape {list(shape)} asks for {size}")
     return values
 
 
 def encode(output: Output, values: Any) -> dict[str, Any]:
-    """One output of a response from what the model returned, shape [n] or [n, width].
-
-    Raises `ModelFailureError` for another shape or type than the signature's, and for numbers that are not finite.
-    """
-    array: Matrix = np.asarray(values)
-    wanted = (array.shape[0] if array.ndim else 0, *((output.width,) if output.width else ()))
-    if array.shape != wanted:
-        raise ModelFailureError(f"the model returned another shape for output {output.name!r} than its signature says")
-    if output.datatype is Datatype.BYTES:
-        data = array.ravel().tolist()
-        if not all(isinstance(value, str) for value in data):
-            raise ModelFailureError(f"the model returned something other than text in output {output.name!r}")
-    else:
-        if array.dtype.kind not in _NUMPY[output.datatype]:
-            raise ModelFailureError(
-                f"the model returned another datatype for output {output.name!r} than its signature says"
-            )
-        if output.datatype in {Datatype.FP32, Datatype.FP64} and not np.isfinite(array).all():
-            raise ModelFailureError(f"the model returned a value that is not finite in output {output.name!r}")
-        data = array.ravel().tolist()
-    return {"name": output.name, "datatype": output.datatype.value, "shape": list(array.shape), "data": data}
-
-
-def metadata(name: str, datatype: Datatype, width: int) -> Mapping[str, Any]:
-    """A tensor's metadata; -1 stands for any number of rows."""
-    return {"name": name, "datatype": datatype.value, "shape": [-1, width] if width else [-1]}
+    """One output of a response, in JSON, from what the model returned; raises as `outputs.checked` does."""
+    return outputs.document(outputs.checked(output, values))

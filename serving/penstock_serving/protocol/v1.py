@@ -4,18 +4,21 @@ An instance is a list of all columns by position, an object of all columns by na
 value itself. v1 declares no datatypes, so a value of the wrong kind is the model's refusal.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
 
 from penstock_serving.model.datatype import Datatype
 from penstock_serving.model.signature import Column, Signature
-from penstock_serving.protocol.call import Call
+from penstock_serving.protocol.call import Call, Encoded
 from penstock_serving.protocol.errors import BadRequestError, ModelRefusalError
+from penstock_serving.protocol.matrix import require_names
+from penstock_serving.protocol.outputs import OutputTensor
+from penstock_serving.protocol.plan import plan
 from penstock_serving.protocol.rules import Rule
-from penstock_serving.protocol.v2 import DEFAULT_OUTPUTS, parse_json, require_names
-from penstock_serving.protocol.values import column_cells, join, wrong_kind
+from penstock_serving.protocol.v2 import parse_json
+from penstock_serving.protocol.values import cells_of, is_kind, join
 
 
 def decode_call(body: bytes, signature: Signature) -> Call:
@@ -33,8 +36,8 @@ def decode_call(body: bytes, signature: Signature) -> Call:
         values = [row[position] for row in rows]
         _require_kind(values, column, position)
         declared = Datatype.FP64 if column.datatype is Datatype.FP32 else column.datatype
-        columns.append(column_cells(values, declared, column, position, f"input {column.name!r}"))
-    return Call(join(columns, signature), DEFAULT_OUTPUTS, "")
+        columns.append(cells_of(values, declared, f"input {column.name!r}"))
+    return Call(join(columns, signature), plan(signature).default_outputs, "")
 
 
 def _by_name(instance: object, number: int, signature: Signature) -> list[Any]:
@@ -57,14 +60,10 @@ def _by_position(instance: object, number: int, signature: Signature) -> list[An
 
 
 def _require_kind(values: Sequence[Any], column: Column, position: int) -> None:
-    if wrong_kind(values, column.datatype) is not None:
+    if not is_kind(values, column.datatype):
         raise ModelRefusalError(Rule.DATATYPE, f"input {column.name!r} is {column.datatype.value}", position)
 
 
-def response(outputs: Sequence[Mapping[str, Any]]) -> bytes:
-    """The answer's body from the encoded `predict` output."""
-    output = outputs[0]
-    data, shape = output["data"], output["shape"]
-    if len(shape) == 2:
-        data = [data[start : start + shape[1]] for start in range(0, len(data), shape[1])]
-    return orjson.dumps({"predictions": data})
+def response(outputs: Sequence[OutputTensor]) -> Encoded:
+    """The answer from the default output."""
+    return Encoded(orjson.dumps({"predictions": outputs[0].array.tolist()}))

@@ -1,10 +1,11 @@
-"""Open Inference Protocol v2 over REST: requests, responses and metadata (inference_rest.md).
+"""Open Inference Protocol v2 over REST: inference requests and responses (inference_rest.md, "Inference").
 
 A request names its columns in one of two ways: one input per column, shape [rows] or [rows, 1], in any order; or, for
-models without text columns, a single two-dimensional input of all columns, taken by position.
+models without text columns, a single two-dimensional input of all columns, taken by position. Values are JSON, or raw
+bytes after the JSON (see `binary`). Where a field is optional, null is as good as leaving it out.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -12,18 +13,19 @@ import orjson
 from penstock_serving.model.datatype import INTEGERS, Datatype
 from penstock_serving.model.frame import Matrix
 from penstock_serving.model.signature import Signature
-from penstock_serving.protocol import tensors
-from penstock_serving.protocol.call import Call
+from penstock_serving.protocol import binary, matrix, ordinary, outputs, tensors
+from penstock_serving.protocol.call import Call, Encoded
 from penstock_serving.protocol.errors import BadRequestError, ModelRefusalError
+from penstock_serving.protocol.outputs import OutputTensor
+from penstock_serving.protocol.plan import plan
 from penstock_serving.protocol.rules import Rule
-from penstock_serving.protocol.tensors import Tensor
-from penstock_serving.protocol.values import check_numbers, column_cells, finish, join, numbers, require_datatype
+from penstock_serving.protocol.tensors import Tail
 
-DEFAULT_OUTPUTS = ("predict",)
-_MAX_ID = 256
+MAX_ID = 256
+_NO_OUTPUTS: frozenset[str] = frozenset()
 
 
-def parse_json(body: bytes) -> Any:
+def parse_json(body: binary.Bytes) -> Any:
     """The body as JSON; raises `BadRequestError` (also for NaN, infinities and nesting beyond 1024)."""
     try:
         return orjson.loads(body)
@@ -31,140 +33,147 @@ def parse_json(body: bytes) -> Any:
         raise BadRequestError(f"the body is not JSON (line {error.lineno} column {error.colno})") from error
 
 
-def decode_call(body: bytes, signature: Signature) -> Call:
-    """Read and check an inference request.
+def json_length(header: str | None) -> int | None:
+    """The value of the header Inference-Header-Content-Length; None without it. Raises `BadRequestError`."""
+    if header is None:
+        return None
+    if not header.isascii() or not header.isdecimal() or len(header) > 18:
+        raise BadRequestError("the header Inference-Header-Content-Length is not a number of bytes")
+    return int(header)
+
+
+def decode_call(body: bytes, json_length: int | None, signature: Signature) -> Call:
+    """Read and check an inference request, of which the first `json_length` bytes are JSON (None: all of it).
 
     Raises `BadRequestError` for what contradicts the protocol or itself, `ModelRefusalError` for what this model does
     not take.
     """
-    document = parse_json(body)
+    tail = None
+    if json_length is None:
+        document = parse_json(body)
+    elif json_length == 0:
+        return _raw_call(body, signature)
+    else:
+        if json_length > len(body):
+            raise BadRequestError(
+                f"the header Inference-Header-Content-Length is {json_length}, the body has {len(body)} bytes"
+            )
+        view = memoryview(body)
+        document, tail = parse_json(view[:json_length]), Tail(view[json_length:])
     if not isinstance(document, dict):
         raise BadRequestError("the body is not a JSON object")
-    request_id = document.get("id", "")
-    if not isinstance(request_id, str) or len(request_id) > _MAX_ID:
-        raise BadRequestError(f"id is not a text of at most {_MAX_ID} characters")
+    request_id = document.get("id")
+    if request_id is None:
+        request_id = ""
+    if not isinstance(request_id, str) or len(request_id) > MAX_ID:
+        raise BadRequestError(f"id is not a text of at most {MAX_ID} characters")
     raw = document.get("inputs")
     if not isinstance(raw, list) or not raw:
         raise BadRequestError("inputs is not a list of at least one tensor")
-    _refuse_binary(document)
-    outputs = _requested(document, signature)
-    inputs = [tensors.decode(item, position) for position, item in enumerate(raw)]
-    if len(inputs) == 1 and len(inputs[0].shape) == 2 and _by_position(inputs[0], signature):
-        return Call(_matrix(inputs[0], signature), outputs, request_id)
-    return Call(_columns(inputs, signature), outputs, request_id)
+    checks = plan(signature)
+    wanted, as_bytes = checks.default_outputs, _NO_OUTPUTS
+    if "outputs" in document or "parameters" in document:
+        wanted, as_bytes = _requested(document, signature)
+    if tail is None:
+        plain = ordinary.read(raw, checks)
+        if plain is not None:
+            return Call(plain, wanted, request_id, as_bytes)
+    inputs = [tensors.decode(item, position, tail) for position, item in enumerate(raw)]
+    if tail is not None:
+        tail.require_end()
+    return Call(matrix.assemble(inputs, signature), wanted, request_id, as_bytes)
 
 
-def _refuse_binary(document: Mapping[str, Any]) -> None:
-    parameters = document.get("parameters", {})
-    if not isinstance(parameters, dict):
-        raise BadRequestError("parameters is not an object")
-    if parameters.get("binary_data_output"):
-        raise BadRequestError("binary tensors are not offered: ask for JSON (binary_data=False)")
+def _raw_call(body: bytes, signature: Signature) -> Call:
+    """A request without JSON: the values of the only input, as many rows as they are; the answer is raw, too."""
+    column = signature.columns[0]
+    dtype = binary.DTYPES.get(column.datatype)
+    if len(signature.columns) > 1 or dtype is None:
+        raise BadRequestError(
+            "a request without JSON (Inference-Header-Content-Length: 0) is for models of one numeric input: describe "
+            "the inputs in JSON before their bytes"
+        )
+    rows = len(body) // dtype[1].itemsize
+    if not rows:
+        raise BadRequestError("the body has no rows")
+    tensor = tensors.from_bytes(column.name, column.datatype.value, (rows,), body)
+    wanted = plan(signature).default_outputs
+    return Call(matrix.assemble([tensor], signature), wanted, "", frozenset(wanted))
 
 
-def _requested(document: Mapping[str, Any], signature: Signature) -> tuple[str, ...]:
+def _requested(document: Mapping[str, Any], signature: Signature) -> tuple[tuple[str, ...], frozenset[str]]:
+    """The names of the outputs to compute, and of those among them wanted as raw bytes."""
+    parameters = tensors.parameters(document, "")
+    by_default = _flag(parameters, "binary_data_output", "")
     raw = document.get("outputs")
     if raw is None or raw == []:
-        return DEFAULT_OUTPUTS
+        wanted_by_default = plan(signature).default_outputs
+        return wanted_by_default, frozenset(wanted_by_default) if by_default else _NO_OUTPUTS
     if not isinstance(raw, list):
         raise BadRequestError("outputs is not a list")
-    names = []
+    wanted: dict[str, bool] = {}
     for position, item in enumerate(raw):
         if not isinstance(item, dict) or not isinstance(item.get("name"), str):
             raise BadRequestError(f"outputs[{position}] is not an object with a name")
-        parameters = item.get("parameters", {})
-        if isinstance(parameters, dict) and parameters.get("binary_data"):
-            raise BadRequestError("binary tensors are not offered: ask for JSON (binary_data=False)")
-        names.append(item["name"])
-    if len(set(names)) != len(names):
-        raise BadRequestError("outputs names an output twice")
-    if not set(names) <= set(signature.output):
+        name, as_bytes = item["name"], by_default
+        if "parameters" in item:
+            own = tensors.parameters(item, f"outputs[{position}]: ")
+            as_bytes = _flag(own, "binary_data", f"outputs[{position}]: ") if "binary_data" in own else by_default
+            if own.get("classification"):
+                raise BadRequestError(f"outputs[{position}]: classification is not offered: ask for predict_proba")
+        if name in wanted:
+            raise BadRequestError("outputs names an output twice")
+        wanted[name] = as_bytes
+    require_outputs(wanted, signature)
+    return tuple(wanted), frozenset(name for name, as_bytes in wanted.items() if as_bytes)
+
+
+def _flag(parameters: Mapping[str, Any], name: str, where: str) -> bool:
+    value = parameters.get(name, False)
+    if not isinstance(value, bool):
+        raise BadRequestError(f"{where}{name} is neither true nor false")
+    return value
+
+
+def require_outputs(wanted: Iterable[str], signature: Signature) -> None:
+    """Raise `ModelRefusalError` unless the model has every output that is wanted."""
+    if not signature.output.keys() >= set(wanted):
         raise ModelRefusalError(Rule.UNKNOWN_OUTPUT, f"outputs of this model are {', '.join(signature.output)}")
-    return tuple(names)
 
 
-def _by_position(tensor: Tensor, signature: Signature) -> bool:
-    """Whether a lone two-dimensional input holds all columns, and is not one column by its name."""
-    return tensor.shape[1] != 1 or tensor.name not in signature.position
-
-
-def _matrix(tensor: Tensor, signature: Signature) -> Matrix:
-    width = len(signature.columns)
-    if tensor.shape[1] != width:
-        raise ModelRefusalError(
-            Rule.COLUMN_COUNT, f"input {tensor.name!r} has {tensor.shape[1]} columns, this model takes {width}"
-        )
-    if not signature.is_numeric:
-        raise ModelRefusalError(
-            Rule.DATATYPE, f"this model has text columns: send one input per column instead of {tensor.name!r}"
-        )
-    for position, column in enumerate(signature.columns):
-        require_datatype(column, position, tensor.datatype)
-    block = numbers(tensor.values, tensor.datatype, f"input {tensor.name!r}").reshape(tensor.shape)
-    check_numbers(block, signature.columns, 0)
-    return finish(block, signature)
-
-
-def _columns(inputs: Sequence[Tensor], signature: Signature) -> Matrix:
-    by_name = {tensor.name: tensor for tensor in inputs}
-    if len(by_name) != len(inputs):
-        raise BadRequestError("inputs names a tensor twice")
-    require_names(by_name, signature)
-    rows = inputs[0].rows
-    columns = []
-    for position, column in enumerate(signature.columns):
-        tensor = by_name[column.name]
-        if len(tensor.shape) == 2 and tensor.shape[1] != 1:
-            raise ModelRefusalError(
-                Rule.COLUMN_COUNT, f"input {column.name!r} is one column: [rows] or [rows, 1]", position
-            )
-        if tensor.rows != rows:
-            raise BadRequestError(f"input {column.name!r} has {tensor.rows} rows, input {inputs[0].name!r} has {rows}")
-        require_datatype(column, position, tensor.datatype)
-        where = f"input {column.name!r}"
-        columns.append(column_cells(tensor.values, tensor.datatype, column, position, where))
-    return join(columns, signature)
-
-
-def require_names(given: Mapping[str, object], signature: Signature) -> None:
-    """Raise `ModelRefusalError` unless exactly the model's columns are given."""
-    for position, column in enumerate(signature.columns):
-        if column.name not in given:
-            raise ModelRefusalError(Rule.MISSING_COLUMN, f"input {column.name!r} is missing", position)
-    for name in given:
-        if name not in signature.position:
-            raise ModelRefusalError(Rule.UNKNOWN_COLUMN, f"input {name[:128]!r} is not a column of this model")
-
-
-def response(model: str, call: Call, outputs: Sequence[Mapping[str, Any]], identity: Mapping[str, str]) -> bytes:
-    """The answer's body; `identity` (digest, revision) goes into its parameters."""
+def response(
+    model: str, call: Call, computed: Sequence[OutputTensor], identity: Mapping[str, str], version: str = ""
+) -> Encoded:
+    """The answer; `identity` (digest, revision) goes into its parameters. Without versions, `version` is empty."""
     document: dict[str, Any] = {"model_name": model}
+    if version:
+        document["model_version"] = version
     if call.request_id:
         document["id"] = call.request_id
     document["parameters"] = identity
-    document["outputs"] = outputs
-    return orjson.dumps(document)
+    if not call.binary:
+        document["outputs"] = [outputs.document(tensor) for tensor in computed]
+        return Encoded(orjson.dumps(document))
+    parts, described = [b""], []
+    for tensor in computed:
+        if tensor.name in call.binary:
+            parts.append(binary.write(tensor.array, tensor.datatype))
+            described.append(outputs.announcement(tensor, len(parts[-1])))
+        else:
+            described.append(outputs.document(tensor))
+    document["outputs"] = described
+    parts[0] = orjson.dumps(document)
+    return Encoded(b"".join(parts), len(parts[0]))
 
 
-def model_metadata(model: str, signature: Signature, properties: Mapping[str, str]) -> dict[str, Any]:
-    """The model's metadata: its columns as inputs, its outputs, and where it comes from."""
-    return {
-        "name": model,
-        "platform": "sklearn_joblib",
-        "inputs": [tensors.metadata(column.name, column.datatype, 0) for column in signature.columns],
-        "outputs": [tensors.metadata(output.name, output.datatype, output.width) for output in signature.outputs],
-        "properties": dict(properties),
-    }
-
-
-def encode_request(matrix: Matrix, signature: Signature, outputs: Sequence[str]) -> dict[str, Any]:
-    """The request, one input per column, that asks for these rows."""
+def encode_request(rows: Matrix, signature: Signature, wanted: Sequence[str]) -> dict[str, Any]:
+    """The request, one input per column, that asks for these rows [rows, columns]."""
     inputs = []
     for index, column in enumerate(signature.columns):
-        values = [None if value is None or value != value else value for value in matrix[:, index].tolist()]
+        values = [None if value is None or value != value else value for value in rows[:, index].tolist()]
         if column.datatype is Datatype.BOOL:
             values = [None if value is None else bool(value) for value in values]
         elif column.datatype in INTEGERS:
             values = [None if value is None else int(value) for value in values]
         inputs.append({"name": column.name, "datatype": column.datatype.value, "shape": [len(values)], "data": values})
-    return {"inputs": inputs, "outputs": [{"name": name} for name in outputs]}
+    return {"inputs": inputs, "outputs": [{"name": name} for name in wanted]}

@@ -1,7 +1,8 @@
-"""From the lists of a request to the columns of a model's matrix, strictly: nothing is guessed or dropped.
+"""From the values of a request to the columns of a model's matrix, strictly: nothing is guessed or dropped.
 
 A caller's values must be of the datatype that the caller declares (else the request contradicts itself), and the
-declared datatype must fit the column (else the model refuses it).
+declared datatype must fit the column (else the model refuses it). Between the two, values are *cells*: a flat array of
+float64 (truth values are 0 and 1, a missing value is NaN) or, for text, of objects (a missing one is None).
 """
 
 from collections.abc import Sequence
@@ -13,9 +14,10 @@ from penstock_serving.model.datatype import ACCEPTED, FLOATS, INTEGER_RANGES, IN
 from penstock_serving.model.frame import Matrix
 from penstock_serving.model.signature import Column, Signature
 from penstock_serving.protocol.errors import BadRequestError, ModelRefusalError
+from penstock_serving.protocol.plan import plan
 from penstock_serving.protocol.rules import Rule
 
-_LARGEST = {Datatype.INT64: 2.0**53, Datatype.FP32: float(np.finfo(np.float32).max)}
+_LARGEST_SINGLE = float(np.finfo(np.float32).max)
 _KINDS: dict[Datatype, frozenset[type]] = {
     Datatype.BOOL: frozenset({bool, type(None)}),
     Datatype.BYTES: frozenset({str, type(None)}),
@@ -38,56 +40,59 @@ def require_datatype(column: Column, position: int, declared: Datatype) -> None:
         )
 
 
-def wrong_kind(values: Sequence[Any], declared: Datatype) -> int | None:
-    """Position of the first value that is not of the declared datatype's JSON kind, else None."""
-    allowed = _KINDS[declared]
-    if set(map(type, values)) <= allowed:
-        return None
-    return next(index for index, value in enumerate(values) if type(value) not in allowed)
+def is_kind(values: Sequence[Any], declared: Datatype) -> bool:
+    """Whether every value is null or of the declared datatype's JSON kind."""
+    return set(map(type, values)) <= _KINDS[declared]
 
 
-def require_kind(values: Sequence[Any], declared: Datatype, where: str) -> None:
-    """Raise `BadRequestError` unless every value is of the declared datatype and within its range."""
-    if wrong_kind(values, declared) is not None:
+def cells_of(values: Sequence[Any], declared: Datatype, where: str) -> Matrix:
+    """The cells [n] of JSON values of a declared datatype; those declared FP32 are rounded to float32.
+
+    Raises `BadRequestError` unless every value is of that datatype and within its range.
+    """
+    if not is_kind(values, declared):
         raise BadRequestError(f"{where} declares {declared.value} but its data is not {_WORDS[declared]}")
+    if declared is Datatype.BYTES:
+        texts = np.empty(len(values), dtype=object)
+        texts[:] = values
+        return texts
     bounds = INTEGER_RANGES.get(declared)
-    if bounds is not None and values:
-        numbers = [value for value in values if value is not None]
-        if numbers and not (bounds[0] <= min(numbers) and max(numbers) <= bounds[1]):
+    if bounds is not None:
+        present = [value for value in values if value is not None]
+        if present and not (bounds[0] <= min(present) and max(present) <= bounds[1]):
             raise BadRequestError(f"{where} declares {declared.value} but its data is out of that datatype's range")
-
-
-def numbers(values: Sequence[Any], declared: Datatype, where: str) -> Matrix:
-    """Values of a numeric datatype as float64, null as NaN; values declared FP32 are rounded to float32."""
     try:
         array = np.array(values, dtype=np.float64)
     except OverflowError as error:
         raise BadRequestError(f"{where} has a number too large for FP64") from error
     if declared is Datatype.FP32:
-        with np.errstate(over="ignore"):
-            array = array.astype(np.float32).astype(np.float64)
-        if np.isinf(array).any():
+        if (np.abs(array) > _LARGEST_SINGLE).any():
             raise BadRequestError(f"{where} has a number too large for FP32")
+        array = array.astype(np.float32).astype(np.float64)
     return array
 
 
-def check_numbers(block: Matrix, columns: Sequence[Column], first: int) -> None:
-    """Check float64 values [rows, columns] against columns; `first` is the position of the first of them.
+def check_numbers(block: Matrix, signature: Signature, first: int) -> None:
+    """Check float64 values [rows, k] against the k columns from position `first`.
 
-    Raises `ModelRefusalError`: a missing value where the column takes none, an integer that float64 cannot hold
-    exactly, a number beyond float32 in a column of that precision.
+    Raises `ModelRefusalError`: a missing value where the column takes none; a number beyond the column's range (its
+    declared bounds, an integer that float64 cannot tell from its neighbour, a number beyond float32, an infinity).
     """
-    missing = np.isnan(block)
-    if missing.any():
-        for index, column in enumerate(columns):
-            if not column.takes_missing and missing[:, index].any():
-                raise ModelRefusalError(
-                    Rule.MISSING_VALUE, f"input {column.name!r} does not take missing values", first + index
-                )
-    for index, column in enumerate(columns):
-        largest = _LARGEST.get(column.datatype)
-        if largest is not None and (np.abs(block[:, index]) > largest).any():
-            raise ModelRefusalError(Rule.OUT_OF_RANGE, f"input {column.name!r} is out of range", first + index)
+    checks = plan(signature)
+    if np.abs(block).max() <= checks.harmless:  # neither missing nor beyond any column: the ordinary case, in one look
+        return
+    columns = slice(first, first + block.shape[1])
+    refused = np.isnan(block).any(axis=0) & ~checks.takes_missing[columns]
+    if refused.any():
+        position = first + int(refused.argmax())
+        name = signature.columns[position].name
+        raise ModelRefusalError(Rule.MISSING_VALUE, f"input {name!r} does not take missing values", position)
+    beyond = ((block < checks.low[columns]) | (block > checks.high[columns])).any(axis=0)
+    if beyond.any():
+        position = first + int(beyond.argmax())
+        raise ModelRefusalError(
+            Rule.OUT_OF_RANGE, f"input {signature.columns[position].name!r} is out of range", position
+        )
 
 
 def check_text(values: Sequence[str | None], column: Column, position: int) -> None:
@@ -101,18 +106,6 @@ def check_text(values: Sequence[str | None], column: Column, position: int) -> N
         )
 
 
-def column_cells(values: Sequence[Any], declared: Datatype, column: Column, position: int, where: str) -> Matrix:
-    """One checked column [rows]: float64 for numbers and truth values, objects for text."""
-    if column.is_text:
-        check_text(values, column, position)
-        cells = np.empty(len(values), dtype=object)
-        cells[:] = values
-        return cells
-    array = numbers(values, declared, where)
-    check_numbers(array[:, None], (column,), position)
-    return array
-
-
 def finish(block: Matrix, signature: Signature) -> Matrix:
     """The model's matrix from checked float64 values [rows, columns], in the precision the model was fitted with."""
     if signature.has_single_precision:
@@ -124,22 +117,32 @@ def finish(block: Matrix, signature: Signature) -> Matrix:
 
 
 def join(columns: Sequence[Matrix], signature: Signature) -> Matrix:
-    """The model's matrix [rows, columns] from checked columns in the signature's order."""
+    """The model's matrix [rows, columns] from the cells [rows] of every column in the signature's order, checked.
+
+    Raises `ModelRefusalError` for what a column does not take.
+    """
     if signature.is_numeric:
-        return finish(np.stack(columns, axis=1), signature)
-    cells = np.empty((len(columns[0]), len(columns)), dtype=object)
-    for index, (column, values) in enumerate(zip(signature.columns, columns, strict=True)):
-        cells[:, index] = _objects(values, column.datatype)
-    return cells
+        block = np.stack(columns, axis=1)
+        check_numbers(block, signature, 0)
+        return finish(block, signature)
+    table = np.empty((len(columns[0]), len(columns)), dtype=object)
+    for position, (column, cells) in enumerate(zip(signature.columns, columns, strict=True)):
+        if column.is_text:
+            check_text(cells.tolist(), column, position)
+            table[:, position] = cells
+        else:
+            check_numbers(cells[:, None], signature, position)
+            table[:, position] = objects(cells.tolist(), column.datatype)
+    return table
 
 
-def _objects(values: Matrix, datatype: Datatype) -> list[Any]:
-    listed: list[Any] = values.tolist()
+def objects(values: list[Any], datatype: Datatype) -> list[Any]:
+    """Float values of a number or truth column as the Python objects that a matrix of objects holds; NaN stays."""
     if datatype is Datatype.BOOL:
-        return [value if value != value else bool(value) for value in listed]
+        return [value if value != value else bool(value) for value in values]
     if datatype is Datatype.INT64:
-        return [value if value != value else int(value) for value in listed]
+        return [value if value != value else int(value) for value in values]
     if datatype is Datatype.FP32:
-        rounded: list[Any] = values.astype(np.float32).tolist()
+        rounded: list[Any] = np.array(values, dtype=np.float32).tolist()
         return rounded
-    return listed
+    return values

@@ -4,15 +4,16 @@ import os
 import sys
 import time
 
+from penstock_serving.sandbox.server import confine, prepare
 from penstock_serving.server.threads import limit_native_threads
 
 if __name__ == "__main__":
     began = time.perf_counter()
     limit_native_threads()
+    prepare()
     from penstock_serving.server.main import main
 
-    code = main(time.perf_counter() - began)
+    code = main(time.perf_counter() - began, confine)
     sys.stdout.flush()
-    # Everything is answered and closed. A regular exit would tear the interpreter down under granian's own threads,
-    # which abort the process when a keep-alive connection is still open (granian 2.8.7).
+    # Everything is answered and closed. A regular exit would wait for native code that a predict thread may be stuck in.
     os._exit(code)

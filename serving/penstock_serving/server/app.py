@@ -1,194 +1,251 @@
-"""The RSGI application: paths, methods, headers and statuses around the protocol.
+"""The application: paths, methods, headers and statuses around the protocol.
 
 Every answer that is not a success has the protocol's error body `{"error": "…"}`, on every path. Statuses: 400 for a
 request that is wrong or refused by the model (then marked), 404 unknown path or model, 405, 408, 413, 415, 429
 saturated (marked, with Retry-After), 500 the model failed, 503 not serving, 504 too late.
 """
 
+import asyncio
+import functools
+import math
 import time
-from collections.abc import Callable
-from importlib.metadata import version
-from typing import Any, Protocol
+from urllib.parse import unquote
 
 import orjson
 
 from penstock_serving import contract
 from penstock_serving.model.load import Model
 from penstock_serving.protocol import v2
+from penstock_serving.protocol.call import Call, Encoded
 from penstock_serving.protocol.errors import ModelRefusalError, NotServingError, RequestError, SaturatedError
-from penstock_serving.server.body import BodyProtocol, BodyReader
-from penstock_serving.server.engine import V1, V2, Engine, Prediction, Wire
-from penstock_serving.server.failures import FailureLog, as_request_error
-from penstock_serving.server.feed import Feed
+from penstock_serving.server.dispatch import Dispatcher
+from penstock_serving.server.engine import Computed
+from penstock_serving.server.explaining import Explain, Explaining
+from penstock_serving.server.http.exchange import Exchange
+from penstock_serving.server.http.heads import Heads
 from penstock_serving.server.identity import Identity
 from penstock_serving.server.lifecycle import Lifecycle
 from penstock_serving.server.metrics import ServerMetrics
-from penstock_serving.server.predictor import Predictor
+from penstock_serving.server.pages import Pages, bases
+from penstock_serving.server.refusals import Refusals
+from penstock_serving.server.tally import Tally
+from penstock_serving.server.task import Task
+from penstock_serving.server.wires import Wire, v1_wire, v2_wire
 
-_VERSION = version("penstock")
 _JSON = ("content-type", "application/json")
-_MEDIA_TYPES = frozenset({"", "application/json"})
-_BINARY_HEADER = "inference-header-content-length"
-
-
-class Headers(Protocol):
-    """An RSGI request's headers."""
-
-    def get(self, key: str, default: Any = None, /) -> Any: ...
-
-
-class Scope(Protocol):
-    """The parts of an RSGI request that are looked at."""
-
-    method: str
-    path: str
-    headers: Headers
-
-
-class Exchange(BodyProtocol, Protocol):
-    """An RSGI protocol object."""
-
-    def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None: ...
+_BINARY = ("content-type", "application/octet-stream")
+_RETRY = ("retry-after", "1")
+_MEDIA_TYPES = frozenset({"", "application/json", "application/octet-stream"})
+_USUAL = frozenset({b"application/json", b"application/octet-stream", None})
+_JSON_LENGTH = "inference-header-content-length"
+_JSON_LENGTH_HEADER = _JSON_LENGTH.encode()
+_EXPECTED_TIMEOUT = contract.HEADER_EXPECTED_TIMEOUT.encode()
+_EXPLAIN = "explain"
+_INDEX = "/v2/repository/index"
 
 
 class App:
-    """Answers requests about one model. RSGI entry point: `__rsgi__`."""
+    """Answers requests about one model: the handler of the HTTP layer. To be used from one event loop."""
 
     def __init__(
         self,
         identity: Identity,
         model: Model,
-        predictor: Predictor,
-        bodies: BodyReader,
-        feed: Feed,
+        dispatcher: Dispatcher,
+        pages: Pages,
+        explaining: Explaining,
         metrics: ServerMetrics,
+        tally: Tally,
         lifecycle: Lifecycle,
     ) -> None:
-        self._identity, self._signature = identity, model.signature
-        self._engine = Engine(model, identity)
-        self._predictor, self._bodies = predictor, bodies
-        self._feed, self._metrics, self._lifecycle = feed, metrics, lifecycle
-        self._failures = FailureLog()
-        self._headers = [_JSON, *identity.headers]
-        name = identity.name
-        self._predictions = {f"/v2/models/{name}/infer": V2, f"/v1/models/{name}:predict": V1}
-        self._documents: dict[str, Callable[[], tuple[int, object]]] = {
-            contract.PATH_LIVE: self._live,
-            contract.PATH_READY: lambda: self._ready({"ready": True}),
-            "/v2": self._server_metadata,
-            f"/v2/models/{name}": self._model_metadata,
-            f"/v2/models/{name}/ready": lambda: self._ready({"name": name, "ready": True}),
-            f"/v1/models/{name}": lambda: self._ready({"name": name, "ready": True}),
-        }
+        self._signature = model.signature
+        self._dispatcher, self._pages, self._explaining = dispatcher, pages, explaining
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._metrics, self._tally, self._lifecycle = metrics, tally, lifecycle
+        self._refusals = Refusals()
+        self._heads = Heads(identity.headers)
+        self._success = self._heads.of(200, (_JSON,))
+        infer = v2_wire(identity)
+        self._wires = {f"{base}/infer": infer for base in bases(identity)}
+        self._wires[f"/v1/models/{identity.name}:predict"] = v1_wire()
+        self._explains: dict[str, Explain] = {f"{base}/explain": explaining.answer_v2 for base in bases(identity)}
+        self._explains[f"/v1/models/{identity.name}:explain"] = explaining.answer_v1
+        self._targets = {path.encode(): wire for path, wire in self._wires.items()}
 
-    async def __rsgi__(self, scope: Scope, exchange: Exchange) -> None:
-        """Answer one request."""
-        began = time.perf_counter()
-        wire = self._predictions.get(scope.path)
-        if wire is not None and scope.method == "POST":
-            self._lifecycle.arrived()
-            try:
-                status = await self._predict(wire, scope, exchange)
-            finally:
-                self._lifecycle.left()
-            self._metrics.answered(wire.route, status, began)
+    # The handler of the HTTP layer
+
+    def handle(self, exchange: Exchange) -> None:
+        """Take a request that was read whole."""
+        wire = self._targets.get(exchange.target)
+        if wire is not None and exchange.method == b"POST":
+            self._predict(wire, exchange)
+        else:
+            self._other(exchange)
+
+    def refuse(self, exchange: Exchange, error: RequestError) -> None:
+        """Answer a request that was not read whole."""
+        self._fail(exchange, "other", error)
+
+    # Predictions
+
+    def _predict(self, wire: Wire, exchange: Exchange) -> None:
+        self._lifecycle.arrived()
+        try:
+            length, patience = _told(exchange)
+            self._dispatcher.offer(_Prediction(self, wire, exchange, length), patience)
+        except SaturatedError as error:
+            self._refusals.turn_away(functools.partial(self._turned_away, wire, exchange, error))
+        except RequestError as error:
+            self._lifecycle.left()
+            self._fail(exchange, wire.route, error)
+
+    def _turned_away(self, wire: Wire, exchange: Exchange, error: SaturatedError) -> None:
+        self._lifecycle.left()
+        self._fail(exchange, wire.route, error)
+
+    def read(self, wire: Wire, body: bytes, json_length: int | None) -> Call:
+        """Read a prediction's request, on a predict thread."""
+        return wire.decode(body, json_length, self._signature)
+
+    def predicted(self, wire: Wire, exchange: Exchange, encoded: Encoded) -> None:
+        """Answer a prediction."""
+        self._lifecycle.left()
+        self._succeed(exchange, wire.route, encoded)
+
+    def _succeed(self, exchange: Exchange, route: str, encoded: Encoded) -> None:
+        if encoded.json_length is None:
+            head = self._success
+        else:
+            head = self._heads.write(200, (_BINARY, (_JSON_LENGTH, str(encoded.json_length))))
+        exchange.answer(head, encoded.body)
+        self._metrics.answered(route, 200, time.monotonic() - exchange.began)
+
+    def failed(self, wire: Wire, exchange: Exchange, error: BaseException) -> None:
+        """Answer a prediction that went wrong."""
+        self._lifecycle.left()
+        self._fail(exchange, wire.route, self._tally.went_wrong(error))
+
+    # Explanations
+
+    async def _explain(self, explain: Explain, exchange: Exchange) -> None:
+        self._lifecycle.arrived()
+        try:
+            length, patience = _told(exchange)
+            self._succeed(exchange, _EXPLAIN, await explain(exchange.body, length, patience))
+        except RequestError as error:
+            self._fail(exchange, _EXPLAIN, error)
+        finally:
+            self._lifecycle.left()
+
+    # Everything else
+
+    def _other(self, exchange: Exchange) -> None:
+        path = exchange.path
+        if "%" in path:
+            path = unquote(path)
+        path = path.rstrip("/") or "/"
+        wire = self._wires.get(path)
+        if wire is not None and exchange.method == b"POST":
+            self._predict(wire, exchange)
+            return
+        explain = self._explains.get(path)
+        if explain is not None and exchange.method == b"POST":
+            task = asyncio.get_running_loop().create_task(self._explain(explain, exchange))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
             return
         try:
-            status, document = self._document(scope, wire)
-            self._answer(exchange, status, orjson.dumps(document), [])
+            body = orjson.dumps(self._page(path, exchange))
         except RequestError as error:
-            status = self._fail(exchange, error)
-        self._metrics.answered("other", status, began)
+            self._fail(exchange, "other", error)
+            return
+        exchange.answer(self._success, body)
+        self._metrics.answered("other", 200, time.monotonic() - exchange.began)
 
-    async def _predict(self, wire: Wire, scope: Scope, exchange: Exchange) -> int:
-        try:
-            prediction = await self._compute(wire, scope, exchange)
-        except RequestError as error:
-            return self._fail(exchange, error)
-        self._answer(exchange, 200, prediction.body, [])
-        self._metrics.rows.inc(len(prediction.observed))
-        self._feed.rows(prediction.observed)
-        return 200
+    def _page(self, path: str, exchange: Exchange) -> object:
+        page = self._pages.find(path)
+        if page is not None:
+            if exchange.method not in {b"GET", b"HEAD"}:
+                raise _MethodError(path, "GET", "GET, HEAD")
+            return page()
+        if path in self._wires or path in self._explains or path == _INDEX:
+            if exchange.method != b"POST":
+                raise _MethodError(path, "POST", "POST")
+            return self._pages.index(exchange.body)
+        raise self._pages.missing(path)
 
-    async def _compute(self, wire: Wire, scope: Scope, exchange: Exchange) -> Prediction:
-        _require_json(scope.headers)
-        body = await self._bodies.read(exchange, scope.headers.get("content-length"))
-        future = await self._predictor.run(lambda: self._engine.predict(wire, body), _patience(scope.headers))
-        error = future.exception()
-        if error is not None:
-            self._failures.note(error)
-            raise as_request_error(error)
-        return future.result()
-
-    def _document(self, scope: Scope, wire: Wire | None) -> tuple[int, object]:
-        document = self._documents.get(scope.path.rstrip("/"))
-        if document is not None:
-            if scope.method not in {"GET", "HEAD"}:
-                raise RequestError(405, f"{scope.path[:200]} is asked with GET")
-            return document()
-        if wire is not None:
-            raise RequestError(405, f"{scope.path[:200]} is asked with POST")
-        parts = scope.path.split("/")
-        if len(parts) > 3 and parts[2] == "models":
-            name = parts[3].partition(":")[0]
-            if name != self._identity.name:
-                raise RequestError(404, f"there is no model {name[:128]!r} here, only {self._identity.name!r}")
-            if len(parts) > 4 and parts[4] == "versions":
-                raise RequestError(404, f"model {name!r} has no versions: leave /versions/… out of the path")
-        raise RequestError(404, f"there is no {scope.path[:200]} here")
-
-    def _live(self) -> tuple[int, object]:
-        if self._predictor.stuck(time.monotonic()):
-            raise NotServingError("the model has not finished a prediction for too long")
-        return 200, {"live": True}
-
-    def _ready(self, document: object) -> tuple[int, object]:
-        if self._lifecycle.draining:
-            raise NotServingError("this server is stopping")
-        if self._predictor.stuck(time.monotonic()):
-            raise NotServingError("the model has not finished a prediction for too long")
-        return 200, document
-
-    def _server_metadata(self) -> tuple[int, object]:
-        return 200, {"name": "penstock", "version": _VERSION, "extensions": []}
-
-    def _model_metadata(self) -> tuple[int, object]:
-        versions = self._signature.versions
-        properties = self._identity.parameters | {"scikit_learn": versions.scikit_learn, "python": versions.python}
-        return 200, v2.model_metadata(self._identity.name, self._signature, properties)
-
-    def _fail(self, exchange: Exchange, error: RequestError) -> int:
-        more: list[tuple[str, str]] = []
+    def _fail(self, exchange: Exchange, route: str, error: RequestError) -> None:
+        self._tally.refused(error)
+        more: tuple[tuple[str, str], ...] = (_JSON,)
         if isinstance(error, ModelRefusalError):
-            more.append((contract.HEADER_REFUSED, "1"))
-            self._metrics.refused[error.rule].inc()
-            self._feed.refusal(error.rule, error.column)
+            more = (_JSON, (contract.HEADER_REFUSED, "1"))
         elif isinstance(error, SaturatedError):
-            more += [(contract.HEADER_SATURATED, "1"), ("retry-after", "1")]
-            self._metrics.saturated.inc()
+            more = (_JSON, (contract.HEADER_SATURATED, "1"), _RETRY)
         elif isinstance(error, NotServingError):
-            more.append(("retry-after", "1"))
-        self._answer(exchange, error.status, orjson.dumps({"error": error.message}), more)
-        return error.status
-
-    def _answer(self, exchange: Exchange, status: int, body: bytes, more: list[tuple[str, str]]) -> None:
-        headers = [*self._headers, *more]
-        if self._lifecycle.draining:
-            headers.append(("connection", "close"))
-        exchange.response_bytes(status, headers, body)
+            more = (_JSON, _RETRY)
+        elif isinstance(error, _MethodError):
+            more = (_JSON, ("allow", error.allowed))
+        exchange.answer(self._heads.of(error.status, more), orjson.dumps({"error": error.message}))
+        self._metrics.answered(route, error.status, time.monotonic() - exchange.began)
 
 
-def _require_json(headers: Headers) -> None:
-    media_type = str(headers.get("content-type", "")).partition(";")[0].strip().lower()
+class _MethodError(RequestError):
+    """A path that is asked with another method."""
+
+    def __init__(self, path: str, method: str, allowed: str) -> None:
+        super().__init__(405, f"{path[:200]} is asked with {method}")
+        self.allowed = allowed
+
+
+class _Prediction(Task):
+    """One prediction over HTTP."""
+
+    __slots__ = ("_app", "_encoded", "_exchange", "_json_length", "_wire")
+
+    def __init__(self, app: App, wire: Wire, exchange: Exchange, json_length: int | None) -> None:
+        super().__init__(len(exchange.body))
+        self._app, self._wire, self._exchange, self._json_length = app, wire, exchange, json_length
+        self._encoded: Encoded | None = None
+
+    def wanted(self) -> bool:
+        """Whether the caller still waits."""
+        return not self.over and self._exchange.wanted
+
+    def read(self) -> Call:
+        """Read and check the body."""
+        return self._app.read(self._wire, self._exchange.body, self._json_length)
+
+    def write(self, call: Call, computed: Computed) -> None:
+        """Make the answer's body."""
+        self._encoded = self._wire.encode(call, computed.outputs)
+
+    def finish(self) -> None:
+        """Answer."""
+        if self.error is not None:
+            self._app.failed(self._wire, self._exchange, self.error)
+        elif self._encoded is not None:
+            self._app.predicted(self._wire, self._exchange, self._encoded)
+
+
+def _told(exchange: Exchange) -> tuple[int | None, float]:
+    """The length of the body's JSON (None: all of it), and the seconds that the caller waits; raises `RequestError`."""
+    headers = exchange.headers
+    if headers.get(b"content-type") not in _USUAL or b"content-encoding" in headers:
+        _require_media_type(exchange)
+    length = None
+    if _JSON_LENGTH_HEADER in headers:
+        length = v2.json_length(exchange.header(_JSON_LENGTH_HEADER))
+    return length, _patience(headers[_EXPECTED_TIMEOUT]) if _EXPECTED_TIMEOUT in headers else math.inf
+
+
+def _require_media_type(exchange: Exchange) -> None:
+    media_type = exchange.header(b"content-type").partition(";")[0].strip().lower()
     if media_type not in _MEDIA_TYPES:
-        raise RequestError(415, "requests are application/json: set the header content-type")
-    if headers.get(_BINARY_HEADER) is not None:
-        raise RequestError(415, "binary tensors are not offered: send JSON (binary_data=False)")
-    if headers.get("content-encoding", "identity") != "identity":
+        raise RequestError(415, "requests are application/json, or application/octet-stream with binary tensors")
+    if exchange.headers.get(b"content-encoding", b"identity") != b"identity":
         raise RequestError(415, "requests are not compressed")
 
 
-def _patience(headers: Headers) -> float:
+def _patience(value: bytes) -> float:
     """Seconds that the proxy before us waits for this attempt."""
-    value = str(headers.get(contract.HEADER_EXPECTED_TIMEOUT, ""))
-    return int(value) / 1000 if value.isascii() and value.isdecimal() and int(value) > 0 else float("inf")
+    return int(value) / 1000 if value.isdigit() and len(value) < 12 and int(value) > 0 else math.inf

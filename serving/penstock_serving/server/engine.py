@@ -1,73 +1,23 @@
-"""From a request's body to its answer's, on a thread: the only place that reads requests and runs the model."""
+"""From a call to its outputs, alone or together with others: the only place that runs the model."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from penstock_serving.model.frame import Matrix
 from penstock_serving.model.load import Model
-from penstock_serving.model.signature import Signature
-from penstock_serving.protocol import tensors, v1, v2
 from penstock_serving.protocol.call import Call
-from penstock_serving.protocol.errors import ModelRefusalError
+from penstock_serving.protocol.errors import ModelFailureError, ModelRefusalError
+from penstock_serving.protocol.outputs import OutputTensor, checked
 from penstock_serving.protocol.rules import Rule
-from penstock_serving.server.identity import Identity
-from penstock_serving.server.observe import Observer
-
-Outputs = Sequence[Mapping[str, Any]]
 
 
-@dataclass(frozen=True, slots=True)
-class Computed:
-    """Encoded outputs in the order asked for, and the raw predictions [rows] if they were computed."""
+class Computed(NamedTuple):
+    """Checked outputs in the order asked for, and the raw predictions [rows] if they were computed."""
 
-    outputs: list[Mapping[str, Any]]
+    outputs: list[OutputTensor]
     predictions: Matrix | None
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """An answer's body, and what the monitor is told: rows [rows, columns + 1]."""
-
-    body: bytes
-    observed: Matrix
-
-
-@dataclass(frozen=True, slots=True)
-class Wire:
-    """One of the ways to ask for a prediction: how its bodies are read and written."""
-
-    route: str
-    decode: Callable[[bytes, Signature], Call]
-    encode: Callable[[Identity, Call, Outputs], bytes]
-
-
-V2 = Wire(
-    "infer",
-    v2.decode_call,
-    lambda identity, call, outputs: v2.response(identity.name, call, outputs, identity.parameters),
-)
-V1 = Wire("predict", v1.decode_call, lambda _identity, _call, outputs: v1.response(outputs))
-
-
-class Engine:
-    """Answers bodies. Stateless but for the model: any number of threads may use it."""
-
-    def __init__(self, model: Model, identity: Identity) -> None:
-        self._model, self._identity = model, identity
-        self._observer = Observer(model.signature)
-
-    def predict(self, wire: Wire, body: bytes) -> Prediction:
-        """Read, check, compute, write.
-
-        Raises `RequestError` for a request that gets no prediction; exceptions of the model pass through.
-        """
-        call = wire.decode(body, self._model.signature)
-        computed = compute(self._model, call)
-        answer = wire.encode(self._identity, call, computed.outputs)
-        return Prediction(answer, self._observer.rows(call.matrix, computed.predictions))
 
 
 def compute(model: Model, call: Call) -> Computed:
@@ -76,14 +26,29 @@ def compute(model: Model, call: Call) -> Computed:
     Raises `ModelFailureError` for outputs that are not finite or not as declared, `ModelRefusalError` for the
     `ValueError` by which scikit-learn refuses an input; other exceptions of the model pass through.
     """
-    encoded: list[Mapping[str, Any]] = []
+    outputs: list[OutputTensor] = []
     predictions: Matrix | None = None
     for name in call.outputs:
         try:
             values = model.method(name)(call.matrix)
         except ValueError as error:
             raise ModelRefusalError(Rule.MODEL_REFUSED, "the model does not take this input") from error
-        encoded.append(tensors.encode(model.signature.output[name], values))
+        tensor = checked(model.signature.output[name], values)
+        if len(tensor.array) != len(call.matrix):
+            raise ModelFailureError(f"the model returned another number of rows in output {name!r} than it was given")
+        outputs.append(tensor)
         if name == "predict":
             predictions = np.asarray(values)
-    return Computed(encoded, predictions)
+    return Computed(outputs, predictions)
+
+
+def joined(calls: Sequence[Call]) -> Call:
+    """One call for the rows of several that ask for the same outputs of matrices of one kind."""
+    return Call(np.concatenate([call.matrix for call in calls]), calls[0].outputs, "")
+
+
+def part(computed: Computed, start: int, stop: int) -> Computed:
+    """The outputs of rows `start` to `stop`."""
+    outputs = [OutputTensor(name, datatype, array[start:stop]) for name, datatype, array in computed.outputs]
+    predictions = computed.predictions
+    return Computed(outputs, None if predictions is None else predictions[start:stop])

@@ -131,8 +131,8 @@ class Feed:
                 if self._socket is None:
                     self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
                     self._socket.settimeout(_SEND_SECONDS)
-                    self._socket.connect(self._path)
-                self._socket.send(content)
+                # not connected: a confined server may not connect
+                self._socket.sendto(content, self._path)
             except TimeoutError:
                 if self._closing.is_set() or datagram.kind is Kind.POSITION:
                     return False

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from penstock_serving import contract
+from penstock_serving.protocol.documents import version_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +20,14 @@ class Identity:
         return self.name, self.revision, self.digest
 
     @property
-    def headers(self) -> list[tuple[str, str]]:
+    def version(self) -> str:
+        """The model's version in the protocol's sense, empty when it has none."""
+        return version_of(self.revision)
+
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]:
         """Headers of every answer."""
-        return [(contract.HEADER_DIGEST, self.digest), (contract.HEADER_REVISION, self.revision)]
+        return (contract.HEADER_DIGEST, self.digest), (contract.HEADER_REVISION, self.revision)
 
     @property
     def parameters(self) -> dict[str, str]:

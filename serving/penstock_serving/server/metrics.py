@@ -1,91 +1,115 @@
-"""The model server's counters, as Prometheus text. Every series exists from the start, at zero."""
+"""The model server's counters, as Prometheus text. Every series exists from the start, at zero.
 
-import time
+Counting happens on the event loop for every request, so the counters are plain numbers of one thread without a lock;
+they are made into series only when they are read.
+"""
+
+import itertools
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
-from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from penstock_serving import contract
-from penstock_serving.protocol.rules import RULES
+from penstock_serving.protocol.rules import RULES, Rule
 from penstock_serving.server.feed import Feed
 
-ROUTES = ("infer", "predict", "other")
-_CODES = ("200", "400", "404", "413", "415", "429", "500", "503", "504")
-disable_created_metrics()  # type: ignore[no-untyped-call]
-
+_HTTP_ROUTES = ("infer", "predict", "explain", "other")
+_GRPC_ROUTE = "grpc"
+_CODES = (200, 400, 404, 413, 415, 429, 500, 503, 504)
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
-class ServerMetrics:
-    """Counts requests by route and status, their time, rows, refusals by rule, saturation, and start-up phases."""
+class ServerMetrics(Collector):
+    """Counts requests by route and status, their time, rows, refusals by rule, saturation, and start-up phases.
 
-    def __init__(self, identity: tuple[str, str, str], feed: Feed, in_flight: Callable[[], int]) -> None:
-        self._registry = CollectorRegistry()
-        labels = contract.IDENTITY_LABELS
+    To be counted with from one thread, and read from any.
+    """
 
-        def counter(name: str, text: str, *more: str) -> Counter:
-            return Counter(name.removesuffix("_total"), text, (*labels, *more), registry=self._registry)
-
-        requests = counter(contract.METRIC_REQUESTS, "Requests answered.", "route", "code")
-        self._requests = requests
-        self._identity = identity
-        self._by_answer = {
-            (route, code): requests.labels(*identity, route, code) for route in ROUTES for code in _CODES
+    def __init__(self, identity: tuple[str, str, str], feed: Feed) -> None:
+        self._identity, self._feed = identity, feed
+        routes = (*_HTTP_ROUTES, _GRPC_ROUTE)
+        self._answers: dict[tuple[str, int | str], int] = {
+            (route, code): 0 for route in _HTTP_ROUTES for code in _CODES
         }
-        seconds = Histogram(
-            contract.METRIC_SECONDS,
-            "Time from the request's head to its answer.",
-            (*labels, "route"),
-            registry=self._registry,
-            buckets=_BUCKETS,
-        )
-        self._seconds = {route: seconds.labels(*identity, route) for route in ROUTES}
-        self.rows = counter(contract.METRIC_ROWS, "Rows predicted.").labels(*identity)
-        refused = counter(contract.METRIC_REFUSED, "Requests that the model refused.", "rule")
-        self.refused = {rule: refused.labels(*identity, rule.value) for rule in RULES}
-        self.saturated = counter(contract.METRIC_SATURATED, "Requests refused as too many.").labels(*identity)
-        gauge = Gauge(contract.METRIC_IN_FLIGHT, "Requests admitted and not answered.", labels, registry=self._registry)
-        gauge.labels(*identity).set_function(in_flight)
-        self._startup = Gauge(
-            contract.METRIC_STARTUP_SECONDS,
-            "Seconds that each phase of the start took.",
-            (*labels, "phase"),
-            registry=self._registry,
-        )
-        self._registry.register(_FeedCollector(feed, identity))
+        self._answers[_GRPC_ROUTE, "OK"] = 0
+        self._buckets = {route: [0] * (len(_BUCKETS) + 1) for route in routes}
+        self._seconds = dict.fromkeys(routes, 0.0)
+        self._refused = dict.fromkeys(RULES, 0)
+        self._startup: dict[str, float] = {}
+        self.rows = 0
+        self.saturated = 0
+        self.in_flight: Callable[[], int] = int
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
 
-    def answered(self, route: str, status: int, began: float) -> None:
-        """Count an answer to a request that began at `began` (`time.perf_counter`)."""
-        code = str(status)
-        child = self._by_answer.get((route, code))
-        if child is None:
-            child = self._by_answer[route, code] = self._requests.labels(*self._identity, route, code)
-        child.inc()
-        self._seconds[route].observe(time.perf_counter() - began)
+    def answered(self, route: str, status: int | str, seconds: float) -> None:
+        """Count an answer by its status (over gRPC its code's name), and how long it took."""
+        answers, key = self._answers, (route, status)
+        answers[key] = answers.get(key, 0) + 1
+        self._buckets[route][bisect_left(_BUCKETS, seconds)] += 1
+        self._seconds[route] += seconds
+
+    def refused(self, rule: Rule) -> None:
+        """Count a refusal by the model."""
+        self._refused[rule] += 1
 
     def started(self, phase: str, seconds: float) -> None:
         """Record how long a phase of the start took."""
-        self._startup.labels(*self._identity, phase).set(seconds)
+        self._startup[phase] = seconds
 
     def render(self) -> bytes:
         """The counters as Prometheus text."""
         text: bytes = generate_latest(self._registry)
         return text
 
-
-class _FeedCollector(Collector):
-    def __init__(self, feed: Feed, identity: tuple[str, str, str]) -> None:
-        self._feed, self._identity = feed, identity
-
     def collect(self) -> Iterator[Metric]:
+        """The counters as families of series."""
+        who = self._identity
+        requests = self._counter(contract.METRIC_REQUESTS, "Requests answered.", "route", "code")
+        for (route, code), count in dict(self._answers).items():
+            requests.add_metric((*who, route, str(code)), count)
+        yield requests
+        yield self._histogram()
+        rows = self._counter(contract.METRIC_ROWS, "Rows predicted.")
+        rows.add_metric(who, self.rows)
+        yield rows
+        refused = self._counter(contract.METRIC_REFUSED, "Requests that the model refused.", "rule")
+        for rule, count in self._refused.items():
+            refused.add_metric((*who, rule.value), count)
+        yield refused
+        saturated = self._counter(contract.METRIC_SATURATED, "Requests refused as too many.")
+        saturated.add_metric(who, self.saturated)
+        yield saturated
+        in_flight = self._gauge(contract.METRIC_IN_FLIGHT, "Requests admitted and not answered.")
+        in_flight.add_metric(who, self.in_flight())
+        yield in_flight
+        startup = self._gauge(contract.METRIC_STARTUP_SECONDS, "Seconds that each phase of the start took.", "phase")
+        for phase, seconds in dict(self._startup).items():
+            startup.add_metric((*who, phase), seconds)
+        yield startup
         counts = self._feed.counts()
-        family = CounterMetricFamily(
-            contract.METRIC_FEED_RECORDS.removesuffix("_total"),
-            "Records for the monitor, by what became of them.",
-            labels=(*contract.IDENTITY_LABELS, "outcome"),
+        fed = self._counter(contract.METRIC_FEED_RECORDS, "Records for the monitor, by what became of them.", "outcome")
+        fed.add_metric((*who, "sent"), counts.sent)
+        fed.add_metric((*who, "dropped"), counts.dropped)
+        yield fed
+
+    def _histogram(self) -> Metric:
+        family = HistogramMetricFamily(
+            contract.METRIC_SECONDS,
+            "Time from the request's head to its answer.",
+            labels=(*contract.IDENTITY_LABELS, "route"),
         )
-        family.add_metric((*self._identity, "sent"), counts.sent)
-        family.add_metric((*self._identity, "dropped"), counts.dropped)
-        yield family
+        bounds = [*map(str, _BUCKETS), "+Inf"]
+        for route, counts in self._buckets.items():
+            buckets = list(zip(bounds, itertools.accumulate(counts), strict=True))
+            family.add_metric((*self._identity, route), buckets, sum_value=self._seconds[route])
+        return family
+
+    def _counter(self, name: str, text: str, *more: str) -> CounterMetricFamily:
+        return CounterMetricFamily(name.removesuffix("_total"), text, labels=(*contract.IDENTITY_LABELS, *more))
+
+    def _gauge(self, name: str, text: str, *more: str) -> GaugeMetricFamily:
+        return GaugeMetricFamily(name, text, labels=(*contract.IDENTITY_LABELS, *more))

@@ -8,33 +8,30 @@ from penstock_serving import contract
 from penstock_serving.model.errors import BadModelError
 from penstock_serving.model.load import Model
 from penstock_serving.protocol import v2
-from penstock_serving.protocol.errors import RequestError
-from penstock_serving.server.engine import compute
+from penstock_serving.protocol.outputs import document
+from penstock_serving.server.dispatch import Dispatcher, Limits
 from penstock_serving.server.failures import as_request_error
-from penstock_serving.server.predictor import Predictor
 
 _ABSOLUTE = 1e-6
 _RELATIVE = 1e-5
 
 
-async def self_test(model: Model, predictor: Predictor) -> None:
+async def self_test(model: Model, limits: Limits) -> None:
     """Ask the golden request; raises `BadModelError` (SelfTestFailed) when the answer is another than at packaging.
 
     Labels must be identical, numbers within 1e-6 + 1e-5·|value|: another processor may round otherwise.
     """
+    dispatcher = Dispatcher(model, limits, lambda _: None)
     try:
-        call = v2.decode_call(model.golden.request, model.signature)
-        future = await predictor.run(lambda: compute(model, call), math.inf)
-    except RequestError as error:
-        raise _failed(error.message) from error
-    problem = future.exception()
-    if problem is not None:
-        raise _failed(as_request_error(problem).message) from problem
-    answer = future.result()
+        answer = await dispatcher.submit(v2.decode_call(model.golden.request, None, model.signature), math.inf)
+    except Exception as error:
+        raise _failed(as_request_error(error).message) from error
+    finally:
+        dispatcher.close()
     if len(answer.outputs) != len(model.golden.outputs):
         raise _failed("it has another number of outputs")
     for actual, expected in zip(answer.outputs, model.golden.outputs, strict=True):
-        _compare(actual, expected)
+        _compare(document(actual), expected)
 
 
 def _compare(actual: Mapping[str, Any], expected: Mapping[str, Any]) -> None:

@@ -1,0 +1,39 @@
+"""Whether an answer depends on the other rows of the call: only where not may a server batch its callers."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from penstock_serving.compile.adversarial import spread
+from penstock_serving.compile.compare import equal
+from penstock_serving.model.frame import Matrix
+
+_ROWS = 32
+METHODS = ("predict", "predict_proba", "decision_function", "transform")
+
+
+def rows_independent(estimator: Any, rows: Matrix) -> bool:
+    """Whether each of the estimator's methods gives a row the same answer alone, in a batch, and in another order.
+
+    At most 32 of `rows` [rows, columns], evenly spread, are asked; they must be rows that the estimator takes. Equal is
+    up to 1e-12 (1e-6 for float32). Exceptions of the estimator pass through.
+    """
+    methods = [getattr(estimator, name, None) for name in METHODS]
+    return all(method_is_independent(method, rows) for method in methods if callable(method))
+
+
+def method_is_independent(method: Callable[[Matrix], Any], rows: Matrix) -> bool:
+    """`rows_independent` of one method."""
+    asked = rows[spread(len(rows), _ROWS)]
+    together = method(asked)
+    if not isinstance(together, np.ndarray) or together.shape[:1] != (len(asked),):
+        return False
+    alone = np.concatenate([method(asked[at : at + 1]) for at in range(len(asked))])
+    turned = np.asarray(method(asked[::-1].copy()))[::-1]
+    halves = (
+        np.concatenate([method(asked[: len(asked) // 2 + 1]), method(asked[len(asked) // 2 + 1 :])])
+        if len(asked) > 2
+        else together
+    )
+    return equal(together, alone) and equal(together, turned) and equal(together, halves)

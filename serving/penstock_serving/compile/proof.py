@@ -1,0 +1,198 @@
+"""Compile an estimator and prove that what was compiled answers as scikit-learn does, or say why not."""
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import sklearn
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from penstock_serving.compile import compare
+from penstock_serving.compile.adversarial import ProofRows, proof_rows, spread
+from penstock_serving.compile.emit.registry import Compiled, compile_estimator
+from penstock_serving.compile.errors import NotCompiledError
+from penstock_serving.compile.independence import METHODS, method_is_independent, rows_independent
+from penstock_serving.compile.opening import open_bytes, refusals
+from penstock_serving.compile.result import Compared, Proof, Proven, Unproven, Versions
+from penstock_serving.model.errors import BadModelError
+from penstock_serving.model.frame import Matrix
+from penstock_serving.model.signature import Signature
+
+__all__ = ["Proof", "Proven", "Unproven", "compile_and_prove", "prove", "rows_independent"]
+
+_CHUNK = 2048
+_SINGLY_REFUSED = 400
+_SINGLY_ASKED = 48
+
+Method = Callable[[Matrix], Any]
+
+
+class _DisprovedError(Exception):
+    """The compiled model is wrong for a row."""
+
+
+def compile_and_prove(estimator: Any, signature: Signature, reference: Matrix) -> Proven | Unproven:
+    """Compile a fitted estimator and prove the result equal to it.
+
+    `reference` holds rows [rows, columns] as the server hands them to the model. Takes seconds to a minute. Unproven
+    where something is not on the compiler's allow-list, or any answer on any row differs beyond the tolerance.
+    """
+    with _quietly():
+        methods = _methods(estimator, reference[:2])
+        missing = [output.name for output in signature.outputs if output.name not in methods]
+        if missing:
+            return Unproven(f"its output {missing[0]} is no array and is not compiled")
+        dtypes = {name: np.asarray(method(reference[:2])).dtype.str for name, method in methods.items()}
+        try:
+            compiled = compile_estimator(estimator, signature, dtypes)
+        except NotCompiledError as error:
+            return Unproven(str(error))
+        return prove(compiled, estimator, signature, reference)
+
+
+def _methods(estimator: Any, rows: Matrix) -> dict[str, Method]:
+    """The methods that give arrays."""
+    found = {name: getattr(estimator, name, None) for name in METHODS}
+    callable_ones = {name: method for name, method in found.items() if callable(method)}
+    return {name: method for name, method in callable_ones.items() if isinstance(method(rows), np.ndarray)}
+
+
+def prove(compiled: Compiled, estimator: Any, signature: Signature, reference: Matrix) -> Proven | Unproven:
+    """Compare a compiled model with its estimator on reference and adversarial rows, in batches and singly."""
+    with _quietly():
+        return _prove(compiled, estimator, signature, reference)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without the warnings that extreme rows cause, and on one thread: many small calls gain nothing by more."""
+    with warnings.catch_warnings(), threadpool_limits(1):
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _prove(compiled: Compiled, estimator: Any, signature: Signature, reference: Matrix) -> Proven | Unproven:
+    try:
+        opened = open_bytes(compiled.model, signature)
+        rows = proof_rows(compiled, signature, reference)
+        refused = refusals(compiled.model, signature, rows.matrix)
+    except BadModelError as error:
+        return Unproven(error.message)
+    theirs = {name: getattr(estimator, name) for name in opened}
+    try:
+        _require_refused(theirs, rows, np.flatnonzero(refused))
+        taken = np.flatnonzero(~refused)
+        answers = {name: _answers(method, rows, taken) for name, method in theirs.items()}
+        compared = _compare(compiled, opened, answers, rows, taken)
+        _compare_singly(opened, answers, rows, taken)
+    except _DisprovedError as error:
+        return Unproven(str(error))
+    asked = rows.matrix[taken]
+    return Proven(
+        compiled.model,
+        Proof(
+            compared=tuple(compared),
+            rows=rows.counts(),
+            refused=int(refused.sum()),
+            splits=rows.splits,
+            splits_visited=rows.visited,
+            rows_independent=all(method_is_independent(method, asked) for method in opened.values()),
+            estimator_rows_independent=all(method_is_independent(method, asked) for method in theirs.values()),
+            versions=versions(),
+        ),
+    )
+
+
+def versions() -> Versions:
+    """The installed versions, for which a proof made now holds."""
+    return Versions(sklearn.__version__, onnx.__version__, onnxruntime.__version__, np.__version__)
+
+
+def _disproved(name: str, what: str, rows: ProofRows, row: int) -> _DisprovedError:
+    return _DisprovedError(f"compiled {name} is not scikit-learn's on a row of the kind '{rows.kinds[row]}': {what}")
+
+
+def _require_refused(theirs: Mapping[str, Method], rows: ProofRows, refused: Matrix) -> None:
+    """Every row that the compiled model refuses is refused by scikit-learn too, asked alone."""
+    for at in refused[spread(len(refused), _SINGLY_REFUSED)].tolist():
+        for name, method in theirs.items():
+            if not _refuses(method, rows.matrix[at : at + 1]):
+                raise _disproved(name, "it refuses the row", rows, at)
+
+
+def _refuses(method: Method, matrix: Matrix) -> bool:
+    try:
+        method(matrix)
+    except (ValueError, TypeError):
+        return True
+    return False
+
+
+def _answers(method: Method, rows: ProofRows, taken: Matrix) -> Matrix:
+    """scikit-learn's answers to the rows that the compiled model takes."""
+    parts = []
+    for start in range(0, len(taken), _CHUNK):
+        chunk = taken[start : start + _CHUNK]
+        try:
+            parts.append(method(rows.matrix[chunk]))
+        except (ValueError, TypeError) as error:
+            at = _first_refused(method, rows, chunk.tolist())
+            what = f"it answers a row that scikit-learn refuses ({type(error).__name__})"
+            raise _disproved("answer", what, rows, at) from error
+    return np.concatenate(parts)
+
+
+def _first_refused(method: Method, rows: ProofRows, chunk: Sequence[int]) -> int:
+    while len(chunk) > 1:
+        half = len(chunk) // 2
+        chunk = chunk[:half] if _refuses(method, rows.matrix[chunk[:half]]) else chunk[half:]
+    return chunk[0]
+
+
+def _compare(
+    compiled: Compiled, opened: Mapping[str, Method], answers: Mapping[str, Matrix], rows: ProofRows, taken: Matrix
+) -> list[Compared]:
+    scored = _scores(answers)
+    found = []
+    for method in compiled.plan.methods:
+        theirs, ours = answers[method.name], _batched(opened[method.name], rows.matrix[taken])
+        try:
+            if method.labels:
+                agreed = compare.labels(ours, theirs, None if scored is None else compare.margins(scored))
+            else:
+                agreed = compare.scores(ours, theirs)
+        except compare.DifferentError as error:
+            raise _disproved(method.name, str(error), rows, int(taken[error.row])) from error
+        where = str(rows.kinds[taken[agreed.row]])
+        found.append(Compared(method.name, agreed.largest, where, agreed.ties))
+    return found
+
+
+def _scores(answers: Mapping[str, Matrix]) -> Matrix | None:
+    """What a label is chosen by: scores, probabilities, or for a clusterer the nearness of the centres."""
+    for name in ("decision_function", "predict_proba"):
+        if name in answers:
+            return answers[name]
+    return -answers["transform"] if "transform" in answers else None
+
+
+def _batched(method: Method, matrix: Matrix) -> Matrix:
+    return np.concatenate([method(matrix[start : start + _CHUNK]) for start in range(0, len(matrix), _CHUNK)])
+
+
+def _compare_singly(
+    opened: Mapping[str, Method], answers: Mapping[str, Matrix], rows: ProofRows, taken: Matrix
+) -> None:
+    """A sample of rows, one call each, against scikit-learn's batch."""
+    for name, method in opened.items():
+        for at in spread(len(taken), _SINGLY_ASKED).tolist():
+            ours, theirs = method(rows.matrix[taken[at : at + 1]]), answers[name][at : at + 1]
+            if ours.dtype.kind == "f":
+                try:
+                    compare.scores(ours, theirs)
+                except compare.DifferentError as error:
+                    raise _disproved(name, f"asked alone, {error}", rows, int(taken[at])) from error

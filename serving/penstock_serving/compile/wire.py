@@ -1,0 +1,146 @@
+"""Reading the operators of an ONNX model without the onnx package: just enough of its protocol buffers.
+
+Field numbers are those of onnx.proto3; encoding: protobuf.dev, "Encoding". Contents of tensors are stepped over.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_MODEL_GRAPH, _MODEL_OPSETS, _MODEL_FUNCTIONS = 7, 8, 25
+_OPSET_DOMAIN, _OPSET_VERSION = 1, 2
+_GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_SPARSE = 1, 5, 15
+_NODE_OPERATOR, _NODE_ATTRIBUTE, _NODE_DOMAIN = 4, 5, 7
+_ATTRIBUTE_TENSOR, _ATTRIBUTE_GRAPH, _ATTRIBUTE_TENSORS, _ATTRIBUTE_GRAPHS = 5, 6, 10, 11
+_TENSOR_EXTERNAL, _TENSOR_LOCATION = 13, 14
+
+
+class MalformedError(ValueError):
+    """The bytes are not what a protocol buffer of this kind can be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a model is made of: (domain, operator) of its nodes, opset versions by domain, and what is out of the plain.
+
+    `peculiar` names what no compiled model has: functions, graphs within nodes, tensors kept in other files, sparse ones.
+    """
+
+    operators: frozenset[tuple[str, str]]
+    opsets: dict[str, int]
+    peculiar: frozenset[str]
+
+
+def _varint(content: memoryview, at: int) -> tuple[int, int]:
+    value = 0
+    for shift in range(0, 70, 7):
+        if at >= len(content):
+            break
+        byte = content[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+    raise MalformedError("a number is cut off or too long")
+
+
+def _fields(content: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+    """The fields of a message: number, and value (numbers of fixed size are stepped over)."""
+    at = 0
+    while at < len(content):
+        key, at = _varint(content, at)
+        match key & 7:
+            case 0:
+                value, at = _varint(content, at)
+                yield key >> 3, value
+                continue
+            case 2:
+                size, at = _varint(content, at)
+                if size > len(content) - at:
+                    raise MalformedError("a field is cut off")
+                yield key >> 3, content[at : at + size]
+            case 1:
+                size = 8
+            case 5:
+                size = 4
+            case _:
+                raise MalformedError("a field is of an unknown wire type")
+        at += size
+        if at > len(content):
+            raise MalformedError("a field is cut off")
+
+
+def _message(value: int | memoryview) -> memoryview:
+    if isinstance(value, int):
+        raise MalformedError("a number stands where a message belongs")
+    return value
+
+
+def _text(value: int | memoryview) -> str:
+    try:
+        return bytes(_message(value)).decode()
+    except UnicodeDecodeError as error:
+        raise MalformedError("a name is not UTF-8 text") from error
+
+
+class _Reader:
+    def __init__(self) -> None:
+        self.operators: set[tuple[str, str]] = set()
+        self.opsets: dict[str, int] = {}
+        self.peculiar: set[str] = set()
+
+    def model(self, content: memoryview) -> None:
+        for number, value in _fields(content):
+            if number == _MODEL_GRAPH:
+                self._graph(_message(value))
+            elif number == _MODEL_OPSETS:
+                self._opset(_message(value))
+            elif number == _MODEL_FUNCTIONS:
+                self.peculiar.add("functions")
+
+    def _opset(self, content: memoryview) -> None:
+        domain, version = "", 0
+        for number, value in _fields(content):
+            if number == _OPSET_DOMAIN:
+                domain = _text(value)
+            elif number == _OPSET_VERSION and isinstance(value, int):
+                version = value
+        self.opsets[domain] = version
+
+    def _graph(self, content: memoryview) -> None:
+        for number, value in _fields(content):
+            if number == _GRAPH_NODE:
+                self._node(_message(value))
+            elif number == _GRAPH_INITIALIZER:
+                self._tensor(_message(value))
+            elif number == _GRAPH_SPARSE:
+                self.peculiar.add("sparse tensors")
+
+    def _node(self, content: memoryview) -> None:
+        domain, operator = "", ""
+        for number, value in _fields(content):
+            if number == _NODE_OPERATOR:
+                operator = _text(value)
+            elif number == _NODE_DOMAIN:
+                domain = _text(value)
+            elif number == _NODE_ATTRIBUTE:
+                self._attribute(_message(value))
+        self.operators.add((domain, operator))
+
+    def _attribute(self, content: memoryview) -> None:
+        for number, value in _fields(content):
+            if number in {_ATTRIBUTE_GRAPH, _ATTRIBUTE_GRAPHS}:
+                self.peculiar.add("graphs within nodes")
+            elif number in {_ATTRIBUTE_TENSOR, _ATTRIBUTE_TENSORS}:
+                self._tensor(_message(value))
+
+    def _tensor(self, content: memoryview) -> None:
+        for number, value in _fields(content):
+            if number == _TENSOR_EXTERNAL or (number == _TENSOR_LOCATION and value != 0):
+                self.peculiar.add("tensors kept in other files")
+
+
+def contents(model: bytes) -> Contents:
+    """What an ONNX model is made of. Raises `MalformedError` for bytes that are none."""
+    reader = _Reader()
+    reader.model(memoryview(model))
+    return Contents(frozenset(reader.operators), reader.opsets, frozenset(reader.peculiar))

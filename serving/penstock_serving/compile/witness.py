@@ -1,0 +1,135 @@
+"""Rows that stand on both sides of every split of the trees, reached the way real rows reach it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from penstock_serving.compile.candidates import Cell, held
+from penstock_serving.compile.emit.block import Affine, Coded, Indicator, Kind, Origin
+from penstock_serving.compile.emit.emission import Splits
+from penstock_serving.compile.emit.tree import Tree
+from penstock_serving.model.frame import Matrix
+from penstock_serving.model.signature import Signature
+
+_CATEGORIES = 4
+_ALL_CATEGORIES = 64
+_TRIES = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Put `value` into column `column` of the base row `row`."""
+
+    row: int
+    column: int
+    value: Cell
+
+
+def boundary(origin: Affine, threshold: float, kind: Kind) -> list[float]:
+    """Inputs at which an affine feature is just at or just above a threshold, as the trees read it."""
+    if not np.isfinite(threshold):
+        return []
+    inside = threshold
+    targets = [threshold]
+    if kind is Kind.SINGLE:
+        with np.errstate(over="ignore"):
+            single = np.float32(threshold)
+        if float(single) > threshold:
+            single = np.nextafter(single, np.float32(-np.inf))
+        above = float(np.nextafter(single, np.float32(np.inf)))
+        inside = float(single)
+        targets = [inside, above, (inside + above) / 2]
+    found: list[float] = []
+    for target in targets:
+        at = origin.inverse(target)
+        step = max(np.spacing(abs(at)), np.spacing(abs(origin.shift / origin.scale)))
+        steps = (0, 1) if origin.scale == 1 and origin.shift == 0 else (-2, -1, 0, 1, 2)
+        found.extend(at + count * step for count in steps)
+    return [float(value) for value in found if np.isfinite(value)]
+
+
+def _values(origin: Origin, threshold: float, kind: Kind, signature: Signature, turn: int, most: int) -> list[Cell]:
+    """Values of the origin's column around a split; `turn` picks `most` among many categories."""
+    column = signature.columns[origin.column]
+    values: list[Cell]
+    match origin:
+        case Affine():
+            values = [*held(boundary(origin, threshold, kind), column)]
+        case Indicator():
+            values = [*_some(origin.ones, turn, most), *_some(origin.zeros, turn, most)]
+        case Coded():
+            place = int(np.clip(np.floor(threshold), -1, len(origin.values) - 1))
+            values = [*origin.values[max(place, 0) : place + 2]]
+    if not column.is_text:
+        values = [np.nan if value is None else value for value in values]
+    missing = (value is None or value != value for value in values)
+    return [value for value, is_missing in zip(values, missing, strict=True) if column.takes_missing or not is_missing]
+
+
+def _some(values: Sequence[Cell], turn: int, most: int) -> list[Cell]:
+    if len(values) <= most:
+        return list(values)
+    return [values[(turn + place) % len(values)] for place in range(most)]
+
+
+def _telling(tree: Tree, values: Matrix, features: Matrix) -> Matrix:
+    """For each node the row of `features` to change there, or -1; shape [nodes].
+
+    Of up to six rows that reach a node the first for which the two sides of its split end in different values.
+    """
+    rng = np.random.default_rng(0)
+    chosen = np.full(len(tree.left), -1)
+    told = tree.is_leaf.copy()
+    for _ in range(_TRIES):
+        order = rng.permutation(len(features))
+        reached = tree.reached(features[order])
+        nodes = np.flatnonzero((reached >= 0) & ~told)
+        if not len(nodes):
+            break
+        rows = order[reached[nodes]]
+        column, threshold = tree.feature[nodes], tree.threshold[nodes]
+        ends = [
+            values[tree.leaf(features[rows], side[nodes], column, value)]
+            for side, value in ((tree.left, threshold), (tree.right, np.nextafter(threshold, np.inf)))
+        ]
+        differ = (ends[0] != ends[1]).reshape(len(nodes), -1).any(axis=1)
+        fresh = chosen[nodes] < 0
+        chosen[nodes[fresh | differ]] = rows[fresh | differ]
+        told[nodes[differ]] = True
+    return chosen
+
+
+def _missing(tree: Tree, splits: Splits, features: Matrix, signature: Signature) -> Matrix:
+    """For each split on a number a row that reaches it with that number missing, or -1; shape [nodes]."""
+    chosen = np.full(len(tree.left), -1)
+    for feature in np.unique(tree.feature[~tree.is_leaf]).tolist():
+        origin = splits.block.features[feature].origin
+        if isinstance(origin, Affine) and signature.columns[origin.column].takes_missing:
+            holed = features.copy()
+            holed[:, feature] = np.nan
+            here = (tree.feature == feature) & ~tree.is_leaf
+            chosen[here] = tree.reached(holed)[here]
+    return chosen
+
+
+def changes(splits: Splits, features: Matrix, signature: Signature) -> Iterator[tuple[Change, ...]]:
+    """For each split, in the order of trees and nodes, the changes of base rows that try it; empty where none can.
+
+    `features` [rows, columns] are what the trees read of the base rows.
+    """
+    turn, seen = 0, set()
+    for tree, values in zip(splits.trees, splits.values, strict=True):
+        telling, missing = _telling(tree, values, features), _missing(tree, splits, features, signature)
+        for node in np.flatnonzero(~tree.is_leaf).tolist():
+            turn += 1
+            feature = int(tree.feature[node])
+            origin, row = splits.block.features[feature].origin, int(telling[node])
+            if row < 0 or origin is None:
+                yield ()
+                continue
+            most = _CATEGORIES if feature in seen else _ALL_CATEGORIES
+            seen.add(feature)
+            tried = _values(origin, float(tree.threshold[node]), splits.block.kind, signature, turn, most)
+            holes = [Change(int(missing[node]), origin.column, np.nan)] if missing[node] >= 0 else []
+            yield (*(Change(row, origin.column, value) for value in tried), *holes)

@@ -1,0 +1,111 @@
+"""What checking a request needs of a signature, worked out once: as arrays for many rows, as plain values for one."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from penstock_serving.model.datatype import Datatype
+from penstock_serving.model.frame import Matrix
+from penstock_serving.model.signature import Column, Signature
+
+_LARGEST = {
+    Datatype.BOOL: 1.0,
+    Datatype.INT64: 2.0**53 - 1,  # from 2**53 on, different integers are the same float64
+    Datatype.FP32: float(np.finfo(np.float32).max),
+    Datatype.FP64: float(np.finfo(np.float64).max),
+}
+_TYPES: dict[Datatype, tuple[type, ...]] = {
+    Datatype.BOOL: (bool,),
+    Datatype.INT64: (int,),
+    Datatype.FP32: (int, float),
+    Datatype.FP64: (int, float),
+    Datatype.BYTES: (str,),
+}
+_KEPT = 64
+
+
+class Field(NamedTuple):
+    """A column as the one-row path sees it; a tuple, because it is unpacked for every value.
+
+    `kinds` are the JSON types that it takes, `range` the least and the greatest number (None: any that JSON can write),
+    `words` the only texts that it takes (None: any).
+    """
+
+    position: int
+    datatype: str
+    kinds: frozenset[type]
+    range: tuple[float, float] | None
+    words: frozenset[str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A signature's checks.
+
+    `low`, `high` and `takes_missing` are [columns]; text columns have infinities and True there. Numbers of at most the
+    magnitude `harmless` are in every column's range.
+    """
+
+    signature: Signature
+    low: Matrix
+    high: Matrix
+    harmless: float
+    takes_missing: Matrix
+    fields: dict[str, Field]
+    all_double: bool
+    all_take_missing: bool
+    default_outputs: tuple[str, ...]
+
+
+def _range(column: Column) -> tuple[float, float]:
+    largest = _LARGEST.get(column.datatype, np.inf)
+    low, high = column.bounds or (-largest, largest)
+    return max(low, -largest), min(high, largest)
+
+
+def _field(signature: Signature, position: int) -> Field:
+    column = signature.columns[position]
+    kinds = set(_TYPES[column.datatype])
+    if column.takes_missing:
+        kinds.add(type(None))
+    closed = column.is_text and column.categories and not column.takes_unseen
+    bounded = column.bounds is not None or column.datatype in {Datatype.INT64, Datatype.FP32}
+    return Field(
+        position=position,
+        datatype=column.datatype.value,
+        kinds=frozenset(kinds),
+        range=_range(column) if bounded else None,
+        words=frozenset(column.categories) if closed else None,
+    )
+
+
+def _make(signature: Signature) -> Plan:
+    columns = signature.columns
+    ranges = np.array([_range(column) for column in columns])
+    return Plan(
+        signature=signature,
+        low=ranges[:, 0],
+        high=ranges[:, 1],
+        harmless=float(min(-ranges[:, 0].max(), ranges[:, 1].min())),
+        takes_missing=np.array([column.takes_missing or column.is_text for column in columns]),
+        fields={column.name: _field(signature, position) for position, column in enumerate(columns)},
+        all_double=all(column.datatype is Datatype.FP64 and column.bounds is None for column in columns),
+        all_take_missing=all(column.takes_missing for column in columns),
+        default_outputs=(signature.default_output,),
+    )
+
+
+_plans: dict[int, Plan] = {}
+
+
+def plan(signature: Signature) -> Plan:
+    """The plan of a signature, remembered by the object: hashing hundreds of columns would cost more than a request."""
+    known = _plans.get(id(signature))
+    if known is not None and known.signature is signature:
+        return known
+    if len(_plans) >= _KEPT:
+        _plans.clear()
+    made = _make(signature)
+    _plans[id(signature)] = made
+    return made

@@ -1,0 +1,62 @@
+"""Explanations over HTTP: what the server asks of the process that explains, which the first question starts."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from penstock_serving.model.load import Model
+from penstock_serving.protocol.call import Encoded
+from penstock_serving.protocol.errors import RequestError
+from penstock_serving.server.identity import Identity
+
+if TYPE_CHECKING:
+    from penstock_serving.explain.client import ExplainClient
+
+Explain = Callable[[bytes, int | None, float], Awaitable[Encoded]]
+"""From a body, the length of its JSON (None: all of it) and the seconds that are left to the answer."""
+
+_CONFINED = "the model is unpickled, and the process that does so may start no other; see what its metadata says"
+
+
+class Explaining:
+    """Explains the served model. To be used from one event loop."""
+
+    def __init__(self, identity: Identity, model: Model, directory: Path) -> None:
+        self._identity, self._model, self._directory = identity, model, directory
+        self._client: ExplainClient | None = None
+
+    async def answer_v2(self, body: bytes, json_length: int | None, seconds: float) -> Encoded:
+        """The answer to a v2 request; raises `RequestError`, 501 for a model that is not explained."""
+        return await self._asked().answer_v2(body, json_length, seconds)
+
+    async def answer_v1(self, body: bytes, _json_length: int | None, seconds: float) -> Encoded:
+        """The answer to a v1 request; raises as `answer_v2`."""
+        return await self._asked().answer_v1(body, seconds)
+
+    async def close(self) -> None:
+        """End the process."""
+        if self._client is not None:
+            await self._client.close()
+
+    def _asked(self) -> "ExplainClient":
+        if self._client is not None:
+            return self._client
+        data = self._model.explainer
+        if isinstance(data, str):
+            raise _not_explained(data)
+        if self._model.backend != "onnx":
+            raise _not_explained(_CONFINED)
+        # Imported here: a server that is never asked need not hold it.
+        from penstock_serving.explain.client import ExplainClient
+        from penstock_serving.explain.limits import Limits
+        from penstock_serving.explain.setup import Package, Setup
+
+        identity = self._identity
+        package = Package(str(self._directory), identity.digest)
+        setup = Setup(identity.name, identity.parameters, self._model.signature, data, package)
+        self._client = ExplainClient(setup, Limits())
+        return self._client
+
+
+def _not_explained(why: str) -> RequestError:
+    return RequestError(501, f"this model is not explained: {why}")

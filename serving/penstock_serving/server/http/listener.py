@@ -1,0 +1,95 @@
+"""The listening socket and all its connections."""
+
+import asyncio
+import resource
+import time
+from email.utils import formatdate
+
+from penstock_serving.server.http.connection import Connection
+from penstock_serving.server.http.exchange import Handler
+from penstock_serving.server.http.limits import BodyBudget, HttpLimits
+
+_BACKLOG = 1024
+_LOOK_SECONDS = 0.5
+_SPARE_FILES = 100
+
+
+class Listener:
+    """Accepts connections for a handler, within limits; ends those that take too long. One event loop's."""
+
+    def __init__(self, handler: Handler, limits: HttpLimits) -> None:
+        self.handler = handler
+        self.limits = limits
+        self.budget = BodyBudget(limits)
+        self.tail = self.closing_tail = b""
+        self.draining = False
+        self._connections: set[Connection] = set()
+        self._server: asyncio.Server | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._most = limits.connections
+
+    @property
+    def port(self) -> int:
+        """The port listened on; only while listening."""
+        assert self._server is not None
+        port: int = self._server.sockets[0].getsockname()[1]
+        return port
+
+    @property
+    def connections(self) -> int:
+        """Connections open now."""
+        return len(self._connections)
+
+    async def listen(self, address: str, port: int) -> None:
+        """Start accepting; raises `OSError` when the port cannot be had."""
+        self._most = min(self.limits.connections, _file_limit() - _SPARE_FILES)
+        self._tick()
+        self._server = await asyncio.get_running_loop().create_server(
+            lambda: Connection(self), address, port, backlog=_BACKLOG
+        )
+
+    def accept(self, connection: Connection) -> bool:
+        """Take in a connection, unless there are too many."""
+        if len(self._connections) >= self._most:
+            return False
+        self._connections.add(connection)
+        return True
+
+    def forget(self, connection: Connection) -> None:
+        """A connection is closed."""
+        self._connections.discard(connection)
+
+    async def close(self, patience_seconds: float) -> None:
+        """Accept no more, let every connection end after its last answer; end what is left after `patience_seconds`."""
+        self.draining = True
+        if self._server is not None:
+            self._server.close()
+        for connection in tuple(self._connections):
+            connection.part()
+        deadline = time.monotonic() + patience_seconds
+        while self._connections and time.monotonic() < deadline:
+            await asyncio.sleep(0.01)
+        for connection in tuple(self._connections):
+            connection.abort()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _tick(self) -> None:
+        date = formatdate(usegmt=True).encode()
+        self.tail = b"date: %b\r\ncontent-length: " % date
+        self.closing_tail = b"date: %b\r\nconnection: close\r\ncontent-length: " % date
+        now = time.monotonic()
+        for connection in tuple(self._connections):
+            connection.look(now)
+        self._timer = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._tick)
+
+
+def raise_file_limit() -> None:
+    """Raise the limit of open files, so of connections, as far as this process may."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _file_limit() -> int:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return soft if soft != resource.RLIM_INFINITY else 1 << 20
