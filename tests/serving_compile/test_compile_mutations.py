@@ -83,7 +83,12 @@ def splits_of(kind):
 
 
 def meets_missing(tree, node):
-    """Whether a row can reach a node with a missing value in its column: no split above on it sends that elsewhere."""
+    """Whether a missing value's side matters at a split for certain.
+
+    It does where both sides are leaves, and no split above it on the same column sends missing values elsewhere.
+    """
+    if not tree.is_leaf[[tree.left[node], tree.right[node]]].all():
+        return False
     parents = {int(child): at for at in np.flatnonzero(~tree.is_leaf) for child in (tree.left[at], tree.right[at])}
     at = node
     while at in parents:

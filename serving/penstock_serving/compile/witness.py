@@ -14,7 +14,6 @@ from penstock_serving.model.signature import Signature
 
 _CATEGORIES = 4
 _ALL_CATEGORIES = 64
-_TRIES = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,27 +78,19 @@ def _some(values: Sequence[Cell], turn: int, most: int) -> list[Cell]:
 def _telling(tree: Tree, values: Matrix, features: Matrix, wanted: Matrix, sides: tuple[Matrix, Matrix]) -> Matrix:
     """For each of the `wanted` nodes [nodes] the row of `features` to change there, or -1; shape [nodes].
 
-    Of up to six rows that reach a node the first that ends in different values on the two sides of its split, where
+    Of the rows that reach a node one that ends in different values on the two sides of its split, if there is one, where
     `sides` [nodes] hold what the split's feature is on each of them.
     """
-    rng = np.random.default_rng(0)
+    rows, nodes = tree.visits(features)
+    rows, nodes = rows[wanted[nodes]], nodes[wanted[nodes]]
+    ends = [
+        values[tree.leaf(features[rows], child[nodes], tree.feature[nodes], value[nodes])]
+        for child, value in zip((tree.left, tree.right), sides, strict=True)
+    ]
+    differ = (ends[0] != ends[1]).any(axis=tuple(range(1, ends[0].ndim)))
     chosen = np.full(len(tree.left), -1)
-    open_ = wanted.copy()
-    for _ in range(_TRIES):
-        order = rng.permutation(len(features))
-        reached = tree.reached(features[order])
-        nodes = np.flatnonzero((reached >= 0) & open_)
-        if not len(nodes):
-            break
-        rows = order[reached[nodes]]
-        ends = [
-            values[tree.leaf(features[rows], child[nodes], tree.feature[nodes], value[nodes])]
-            for child, value in zip((tree.left, tree.right), sides, strict=True)
-        ]
-        differ = (ends[0] != ends[1]).reshape(len(nodes), -1).any(axis=1)
-        better = differ | (chosen[nodes] < 0)
-        chosen[nodes[better]] = rows[better]
-        open_[nodes[differ]] = False
+    chosen[nodes] = rows
+    chosen[nodes[differ]] = rows[differ]
     return chosen
 
 
