@@ -191,7 +191,7 @@ def test_the_event_loop_answers_while_the_model_computes(unruly: Any) -> None:
 def test_what_is_late_is_504_and_what_was_not_begun_is_never_computed(unruly: Any, wait: Callable[..., Any]) -> None:
     impatient = {contract.HEADER_EXPECTED_TIMEOUT: "100"}
     with ThreadPoolExecutor(8) as pool:
-        first = pool.submit(httpx.post, unruly.url + INFER, json=row(MILLISECONDS + 1500), timeout=30)
+        first = pool.submit(httpx.post, unruly.url + INFER, json=row(MILLISECONDS + 3000), timeout=30)
         wait(lambda: metric(unruly, contract.METRIC_IN_FLIGHT) == 1)
         an_hour = row(MILLISECONDS + 3_600_000)
         later = [

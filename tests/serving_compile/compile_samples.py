@@ -15,6 +15,7 @@ Frame = dict[str, Any]
 ROWS = 240
 _RNG = np.random.default_rng(11)
 NUMBERS, CLASSES = make_classification(ROWS, 6, n_informative=4, n_classes=3, random_state=3)
+_CODES = _RNG.integers(0, 12, ROWS)
 TARGET = NUMBERS @ _RNG.normal(size=6) + 0.1 * _RNG.normal(size=ROWS)
 
 
@@ -57,7 +58,7 @@ def counts() -> Frame:
 def coded() -> Frame:
     """A categorical column as numbers, with a missing value, beside numeric ones."""
     frame = with_missing()
-    codes = np.random.default_rng(2).integers(0, 12, ROWS).astype(np.float64)
+    codes = _CODES.astype(np.float64)
     codes[3] = np.nan
     return {"code": codes, **frame}
 
@@ -82,6 +83,8 @@ def mixed_with_missing() -> Frame:
     return frame
 
 
+EFFECT = np.array([3, -2, 0, 5, -4, 1, 4, -5, 2, -1, 6, -3])[_CODES]
+"""What the categories of `coded` do, in an order that no threshold on the code can follow."""
 TWO = np.array(["no", "yes"])[(CLASSES > 0).astype(int)]
 THREE = np.array(["red", "green", "blue"])[CLASSES]
 NUMBERED = CLASSES * 10 - 10

@@ -26,7 +26,8 @@ def test_a_forest_fitted_with_missing_values(estimator):
 
 def test_histogram_boosting_with_categories_seen_unseen_and_missing():
     estimator = ensemble.HistGradientBoostingClassifier(max_iter=10, categorical_features=[0])
-    ours, theirs, rows = opened(estimator, data.coded(), data.THREE)
+    target = np.array(["low", "middle", "high"])[np.digitize(data.TARGET + data.EFFECT, [-2, 2])]
+    ours, theirs, rows = opened(estimator, data.coded(), target)
     rows = np.repeat(rows[:40], 4, axis=0)
     rows[::4, 0], rows[1::4, 0], rows[2::4, 0] = np.nan, 99.0, -1.0
     assert np.allclose(ours["predict_proba"](rows), theirs.predict_proba(rows), rtol=0, atol=1e-12)

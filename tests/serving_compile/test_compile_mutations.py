@@ -25,7 +25,7 @@ def compiled(kind):
         "categories": (
             ensemble.HistGradientBoostingRegressor(max_iter=4, categorical_features=[0]),
             data.coded(),
-            data.TARGET,
+            data.TARGET + data.EFFECT,
         ),
         "scaled": (
             make_pipeline(preprocessing.StandardScaler(), ensemble.ExtraTreesRegressor(4, random_state=0)),
@@ -76,6 +76,30 @@ def constants(model, change):
             tensor.CopyFrom(numpy_helper.from_array(values, name))
 
 
+def splits_of(kind):
+    """(tree, node) of every split, in the order of the TreeEnsemble's nodes."""
+    trees = compiled(kind)[3].splits[0].trees
+    return [(tree, node) for tree in trees for node in np.flatnonzero(~tree.is_leaf).tolist()]
+
+
+def meets_missing(tree, node):
+    """Whether a missing value's side matters at a split for certain.
+
+    It does where both sides are leaves, and no split above it on the same column sends missing values elsewhere.
+    """
+    if not tree.is_leaf[[tree.left[node], tree.right[node]]].all():
+        return False
+    parents = {int(child): at for at in np.flatnonzero(~tree.is_leaf) for child in (tree.left[at], tree.right[at])}
+    at = node
+    while at in parents:
+        above = int(parents[at])
+        takes = tree.left[above] if tree.missing_left[above] else tree.right[above]
+        if tree.feature[above] == tree.feature[node] and takes != at:
+            return False
+        at = above
+    return True
+
+
 @pytest.mark.parametrize("kind", ["forest", "boosting", "categories", "scaled", "linear"])
 def test_an_unchanged_conversion_is_proven(kind):
     assert isinstance(judged(kind, lambda model: None), Proven)
@@ -84,8 +108,10 @@ def test_an_unchanged_conversion_is_proven(kind):
 @pytest.mark.parametrize("place", range(0, 40, 3))
 @pytest.mark.parametrize("way", [-np.inf, np.inf])
 def test_a_threshold_that_is_off_by_one_bit_is_found(place, way):
+    finite = [at for at, (tree, node) in enumerate(splits_of("boosting")) if np.isfinite(tree.threshold[node])]
+
     def shift(values):
-        at = place % len(values)
+        at = finite[place % len(finite)]
         values[at] = np.nextafter(values[at], way)
 
     assert isinstance(judged("boosting", lambda model: rewrite(model, "nodes_splits", shift)), Unproven)
@@ -93,8 +119,10 @@ def test_a_threshold_that_is_off_by_one_bit_is_found(place, way):
 
 @pytest.mark.parametrize("place", range(0, 60, 7))
 def test_a_threshold_that_is_off_by_one_single_precision_step_is_found(place):
+    finite = [at for at, (tree, node) in enumerate(splits_of("forest")) if np.isfinite(tree.threshold[node])]
+
     def shift(values):
-        at = place % len(values)
+        at = finite[place % len(finite)]
         values[at] = np.nextafter(np.float32(values[at]), np.float32(np.inf))
 
     assert isinstance(judged("forest", lambda model: rewrite(model, "nodes_splits", shift)), Unproven)
@@ -122,9 +150,11 @@ def test_swapped_children_are_found(kind, place):
 @pytest.mark.parametrize("place", range(0, 30, 4))
 @pytest.mark.parametrize("kind", ["forest", "boosting"])
 def test_a_missing_value_that_goes_to_the_other_side_is_found(kind, place):
+    open_to_missing = [at for at, (tree, node) in enumerate(splits_of(kind)) if meets_missing(tree, node)]
+
     def turn(model):
         flags = attribute(model, "nodes_missing_value_tracks_true").ints
-        flags[place % len(flags)] ^= 1
+        flags[open_to_missing[place % len(open_to_missing)]] ^= 1
 
     assert isinstance(judged(kind, turn), Unproven)
 
@@ -137,12 +167,17 @@ def test_another_leaf_value_is_found(place):
     assert isinstance(judged("categories", lambda model: rewrite(model, "leaf_weights", change)), Unproven)
 
 
-def test_a_category_on_the_other_side_of_a_split_is_found():
+@pytest.mark.parametrize("code", [0, 3, 7, 11, 12])
+def test_a_category_or_a_missing_one_on_the_other_side_of_a_split_is_found(code):
+    found = []
+
     def turn(values):
-        if set(np.unique(values)) == {0.0, 1.0} and values.shape[0] == 13:
-            values[4, 0] = 1 - values[4, 0]
+        if values.shape[0] == 13 and values.shape[1] > 1 and set(np.unique(values)) == {0.0, 1.0}:
+            values[code, 0] = 1 - values[code, 0]
+            found.append(code)
 
     assert isinstance(judged("categories", lambda model: constants(model, turn)), Unproven)
+    assert found == [code]
 
 
 @pytest.mark.parametrize("factor", [1 + 1e-4, -1.0])

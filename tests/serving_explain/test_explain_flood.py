@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from penstock_serving.explain.arrays import export
 from penstock_serving.explain.client import ExplainClient
+from penstock_serving.explain.explainer import Explainer
 from penstock_serving.explain.limits import Limits
 from penstock_serving.explain.setup import Setup
 from penstock_serving.protocol.errors import DeadlineError, SaturatedError
@@ -79,6 +80,22 @@ async def measured(client: ExplainClient, body: bytes) -> tuple[list[int], list[
         flooded.append(await asyncio.to_thread(predictions, WINDOW_SECONDS, matrix, weights))
         outcomes |= set(await calls)
     return alone, flooded, outcomes
+
+
+@pytest.mark.campaign
+def test_a_hundred_trees_of_depth_ten_are_explained_at_a_rate_that_is_told():
+    matrix = np.random.default_rng(0).normal(size=(6000, 20))
+    target = matrix @ np.arange(20.0) + matrix[:, 0] * matrix[:, 1]
+    model = RandomForestRegressor(100, max_depth=10, max_features=0.3, random_state=0).fit(matrix, target)
+    data = export(model, signature_of(matrix), matrix[:100])
+    assert isinstance(data, bytes), data
+    explainer = Explainer(data)
+    for rows in (1, 16):
+        began = time.process_time()
+        found = explainer.explain(matrix[:rows])
+        print(f"{rows} rows at once: {rows / (time.process_time() - began):.0f} rows per CPU second")
+        sums = found.contributions.sum(axis=1)[:, 0] + found.base_values
+        np.testing.assert_allclose(sums, model.predict(matrix[:rows]))
 
 
 @pytest.mark.campaign

@@ -11,14 +11,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import joblib
 import numpy as np
 import pytest
+import tritonclient.grpc as tritongrpc
 from penstock_serving import contract
 from penstock_serving.jobs.package import package
 from penstock_serving.model.digest import tree_digest
 from penstock_serving.model.files import MODEL_FILE, model_directory
+from penstock_serving.model.frame import matrix
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 ATTACK = """
 import os, socket, subprocess
@@ -127,6 +133,52 @@ def test_the_attack_of_that_test_does_succeed_where_nothing_confines_it(
     assert victim.wait(10) == -9
     with contextlib.closing(tcp.accept()[0]):
         assert udp.recv(10) == b"stolen"
+
+
+def test_a_confined_server_answers_by_every_protocol(tmp_path: Path) -> None:
+    frame = {name: np.random.default_rng(1).normal(size=60) for name in "abc"}
+    forest = RandomForestClassifier(5, n_jobs=2, random_state=0)
+    model = make_pipeline(FunctionTransformer(np.tanh), forest).fit(matrix(frame), frame["a"] > 0)
+    digest = package(model, frame, tmp_path / "new")
+    (tmp_path / "new").rename(model_directory(tmp_path, digest))
+    ports = [free_port() for _ in range(3)]
+    environment = {
+        contract.ENV_MODEL_NAME: "fraud",
+        contract.ENV_MODEL_DIGEST: digest,
+        contract.ENV_MODEL_ROOT: str(tmp_path),
+        contract.ENV_BIND_ADDRESS: "127.0.0.1",
+        contract.ENV_SERVING_PORT: str(ports[0]),
+        contract.ENV_SERVING_METRICS_PORT: str(ports[1]),
+        contract.ENV_GRPC_PORT: str(ports[2]),
+        contract.ENV_MONITOR_SOCKET: str(tmp_path / "monitor.sock"),
+        contract.ENV_TERMINATION_LOG: str(tmp_path / "termination-log"),
+    }
+    command = [sys.executable, "-m", "penstock_serving.server"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            assert "serving by scikit-learn (a FunctionTransformer" in server.stdout.readline()
+            status = Path(f"/proc/{server.pid}/status").read_text()
+            assert "Seccomp:\t2\n" in status
+            assert "NoNewPrivs:\t1\n" in status
+            expected = model.predict(matrix(frame))[:4].tolist()
+            inputs = []
+            for name, values in frame.items():
+                inputs.append(tritongrpc.InferInput(name, [4], "FP64"))
+                inputs[-1].set_data_from_numpy(values[:4])
+            with contextlib.closing(tritongrpc.InferenceServerClient(f"127.0.0.1:{ports[2]}")) as client:
+                assert client.infer("fraud", inputs).as_numpy("predict").tolist() == expected
+            request = {
+                "inputs": [
+                    {"name": name, "datatype": "FP64", "shape": [4], "data": values[:4].tolist()}
+                    for name, values in frame.items()
+                ]
+            }
+            answer = httpx.post(f"http://127.0.0.1:{ports[0]}/v2/models/fraud/infer", json=request)
+            assert answer.json()["outputs"][0]["data"] == expected
+        finally:
+            server.terminate()
+            server.wait(60)
 
 
 def free_port() -> int:

@@ -13,7 +13,7 @@ from penstock_serving.model.frame import Matrix
 from penstock_serving.model.signature import Signature
 
 MAX_ROWS = 60_000
-_BASE_ROWS = 2_000
+_BASE_ROWS = 1_000
 _PLAIN_ROWS = 10_000
 _MIXED_ROWS = 6_000
 

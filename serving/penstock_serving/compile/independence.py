@@ -11,6 +11,27 @@ from penstock_serving.model.frame import Matrix
 
 _ROWS = 32
 METHODS = ("predict", "predict_proba", "decision_function", "transform")
+# by these an estimator says that the way it was fitted has no such method
+_NOT_FOR_THIS_FIT = (NotImplementedError, AttributeError)
+
+Method = Callable[[Matrix], Any]
+
+
+def array_methods(estimator: Any, rows: Matrix) -> dict[str, Method]:
+    """The estimator's methods by name that answer `rows` [rows, columns] by an array; others cannot be served."""
+    found: dict[str, Method] = {}
+    for name in METHODS:
+        method = getattr(estimator, name, None)
+        if callable(method) and _gives_array(method, rows):
+            found[name] = method
+    return found
+
+
+def _gives_array(method: Method, rows: Matrix) -> bool:
+    try:
+        return isinstance(method(rows), np.ndarray)
+    except _NOT_FOR_THIS_FIT:
+        return False
 
 
 def rows_independent(estimator: Any, rows: Matrix) -> bool:
@@ -19,11 +40,10 @@ def rows_independent(estimator: Any, rows: Matrix) -> bool:
     At most 32 of `rows` [rows, columns], evenly spread, are asked; they must be rows that the estimator takes. Equal is
     up to 1e-12 (1e-6 for float32). Exceptions of the estimator pass through.
     """
-    methods = [getattr(estimator, name, None) for name in METHODS]
-    return all(method_is_independent(method, rows) for method in methods if callable(method))
+    return all(method_is_independent(method, rows) for method in array_methods(estimator, rows[:1]).values())
 
 
-def method_is_independent(method: Callable[[Matrix], Any], rows: Matrix) -> bool:
+def method_is_independent(method: Method, rows: Matrix) -> bool:
     """`rows_independent` of one method."""
     asked = rows[spread(len(rows), _ROWS)]
     together = method(asked)

@@ -1,7 +1,7 @@
 """Compile an estimator and prove that what was compiled answers as scikit-learn does, or say why not."""
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,7 +15,7 @@ from penstock_serving.compile import compare
 from penstock_serving.compile.adversarial import ProofRows, proof_rows, spread
 from penstock_serving.compile.emit.registry import Compiled, compile_estimator
 from penstock_serving.compile.errors import NotCompiledError
-from penstock_serving.compile.independence import METHODS, method_is_independent, rows_independent
+from penstock_serving.compile.independence import Method, array_methods, method_is_independent, rows_independent
 from penstock_serving.compile.opening import open_bytes, refusals
 from penstock_serving.compile.result import Compared, Proof, Proven, Unproven, Versions
 from penstock_serving.model.errors import BadModelError
@@ -28,7 +28,8 @@ _CHUNK = 2048
 _SINGLY_REFUSED = 400
 _SINGLY_ASKED = 48
 
-Method = Callable[[Matrix], Any]
+# what reading the fitted attributes of another version's estimator can raise
+_OTHERWISE_MADE = (AttributeError, TypeError, LookupError, ValueError, ArithmeticError)
 
 
 class _DisprovedError(Exception):
@@ -42,7 +43,7 @@ def compile_and_prove(estimator: Any, signature: Signature, reference: Matrix) -
     where something is not on the compiler's allow-list, or any answer on any row differs beyond the tolerance.
     """
     with _quietly():
-        methods = _methods(estimator, reference[:2])
+        methods = array_methods(estimator, reference[:2])
         missing = [output.name for output in signature.outputs if output.name not in methods]
         if missing:
             return Unproven(f"its output {missing[0]} is no array and is not compiled")
@@ -51,14 +52,11 @@ def compile_and_prove(estimator: Any, signature: Signature, reference: Matrix) -
             compiled = compile_estimator(estimator, signature, dtypes)
         except NotCompiledError as error:
             return Unproven(str(error))
+        except _OTHERWISE_MADE as error:
+            return Unproven(
+                f"a fitted attribute is not as the compiler knows it ({type(error).__name__}: {error})"[:300]
+            )
         return prove(compiled, estimator, signature, reference)
-
-
-def _methods(estimator: Any, rows: Matrix) -> dict[str, Method]:
-    """The methods that give arrays."""
-    found = {name: getattr(estimator, name, None) for name in METHODS}
-    callable_ones = {name: method for name, method in found.items() if callable(method)}
-    return {name: method for name, method in callable_ones.items() if isinstance(method(rows), np.ndarray)}
 
 
 def prove(compiled: Compiled, estimator: Any, signature: Signature, reference: Matrix) -> Proven | Unproven:

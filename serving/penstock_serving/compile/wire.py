@@ -3,6 +3,7 @@
 Field numbers are those of onnx.proto3; encoding: protobuf.dev, "Encoding". Contents of tensors are stepped over.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,6 +13,8 @@ _GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_SPARSE = 1, 5, 15
 _NODE_OPERATOR, _NODE_ATTRIBUTE, _NODE_DOMAIN = 4, 5, 7
 _ATTRIBUTE_TENSOR, _ATTRIBUTE_GRAPH, _ATTRIBUTE_TENSORS, _ATTRIBUTE_GRAPHS = 5, 6, 10, 11
 _TENSOR_EXTERNAL, _TENSOR_LOCATION = 13, 14
+# the whole numbers of an attribute (field 8, one by one): a forest has a hundred thousand, and nobody asks for them
+_ATTRIBUTE_INTEGERS = re.compile(rb"(?:\x40[\x80-\xff]{0,9}[\x00-\x7f])+")
 
 
 class MalformedError(ValueError):
@@ -44,9 +47,12 @@ def _varint(content: memoryview, at: int) -> tuple[int, int]:
 
 
 def _fields(content: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """The fields of a message: number, and value (numbers of fixed size are stepped over)."""
+    """The fields of a message: number, and value (numbers of fixed size and those of field 8 are stepped over)."""
     at = 0
     while at < len(content):
+        if skipped := _ATTRIBUTE_INTEGERS.match(content, at):
+            at = skipped.end()
+            continue
         key, at = _varint(content, at)
         match key & 7:
             case 0:

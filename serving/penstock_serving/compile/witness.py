@@ -14,7 +14,6 @@ from penstock_serving.model.signature import Signature
 
 _CATEGORIES = 4
 _ALL_CATEGORIES = 64
-_TRIES = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,27 +25,30 @@ class Change:
     value: Cell
 
 
-def boundary(origin: Affine, threshold: float, kind: Kind) -> list[float]:
-    """Inputs at which an affine feature is just at or just above a threshold, as the trees read it."""
+def boundary(origin: Affine, threshold: float, kind: Kind, turn: int) -> list[float]:
+    """Inputs at which an affine feature is just at or just above a threshold, as the trees read it.
+
+    For trees that read float32, every fourth `turn` also tries the numbers next to the midpoint where rounding turns.
+    """
     if not np.isfinite(threshold):
         return []
-    inside = threshold
-    targets = [threshold]
-    if kind is Kind.SINGLE:
-        with np.errstate(over="ignore"):
-            single = np.float32(threshold)
-        if float(single) > threshold:
-            single = np.nextafter(single, np.float32(-np.inf))
-        above = float(np.nextafter(single, np.float32(np.inf)))
-        inside = float(single)
-        targets = [inside, above, (inside + above) / 2]
-    found: list[float] = []
-    for target in targets:
-        at = origin.inverse(target)
-        step = max(np.spacing(abs(at)), np.spacing(abs(origin.shift / origin.scale)))
-        steps = (0, 1) if origin.scale == 1 and origin.shift == 0 else (-2, -1, 0, 1, 2)
-        found.extend(at + count * step for count in steps)
-    return [float(value) for value in found if np.isfinite(value)]
+    if kind is not Kind.SINGLE:
+        plain = origin.scale == 1 and origin.shift == 0
+        return _around(origin, threshold, (0, 1) if plain else (-2, -1, 0, 1, 2))
+    with np.errstate(over="ignore"):
+        single = np.float32(threshold)
+    if float(single) > threshold:
+        single = np.nextafter(single, np.float32(-np.inf))
+    inside, above = float(single), float(np.nextafter(single, np.float32(np.inf)))
+    middle = _around(origin, (inside + above) / 2, (-1, 0, 1)) if turn % 4 == 0 else []
+    return [*_around(origin, inside, (0,)), *_around(origin, above, (0,)), *middle]
+
+
+def _around(origin: Affine, target: float, steps: Sequence[int]) -> list[float]:
+    """Inputs for which the feature is near a target, some of the input's own smallest steps away from it."""
+    at = origin.inverse(target)
+    step = max(np.spacing(abs(at)), np.spacing(abs(origin.shift / origin.scale)))
+    return [float(value) for value in (at + count * step for count in steps) if np.isfinite(value)]
 
 
 def _values(origin: Origin, threshold: float, kind: Kind, signature: Signature, turn: int, most: int) -> list[Cell]:
@@ -55,7 +57,7 @@ def _values(origin: Origin, threshold: float, kind: Kind, signature: Signature, 
     values: list[Cell]
     match origin:
         case Affine():
-            values = [*held(boundary(origin, threshold, kind), column)]
+            values = [*held(boundary(origin, threshold, kind, turn), column)]
         case Indicator():
             values = [*_some(origin.ones, turn, most), *_some(origin.zeros, turn, most)]
         case Coded():
@@ -73,43 +75,42 @@ def _some(values: Sequence[Cell], turn: int, most: int) -> list[Cell]:
     return [values[(turn + place) % len(values)] for place in range(most)]
 
 
-def _telling(tree: Tree, values: Matrix, features: Matrix) -> Matrix:
-    """For each node the row of `features` to change there, or -1; shape [nodes].
+def _telling(tree: Tree, values: Matrix, features: Matrix, wanted: Matrix, sides: tuple[Matrix, Matrix]) -> Matrix:
+    """For each of the `wanted` nodes [nodes] the row of `features` to change there, or -1; shape [nodes].
 
-    Of up to six rows that reach a node the first for which the two sides of its split end in different values.
+    Of the rows that reach a node one that ends in different values on the two sides of its split, if there is one, where
+    `sides` [nodes] hold what the split's feature is on each of them.
     """
-    rng = np.random.default_rng(0)
+    rows, nodes = tree.visits(features)
+    rows, nodes = rows[wanted[nodes]], nodes[wanted[nodes]]
+    ends = [
+        values[tree.leaf(features[rows], child[nodes], tree.feature[nodes], value[nodes])]
+        for child, value in zip((tree.left, tree.right), sides, strict=True)
+    ]
+    differ = (ends[0] != ends[1]).any(axis=tuple(range(1, ends[0].ndim)))
     chosen = np.full(len(tree.left), -1)
-    told = tree.is_leaf.copy()
-    for _ in range(_TRIES):
-        order = rng.permutation(len(features))
-        reached = tree.reached(features[order])
-        nodes = np.flatnonzero((reached >= 0) & ~told)
-        if not len(nodes):
-            break
-        rows = order[reached[nodes]]
-        column, threshold = tree.feature[nodes], tree.threshold[nodes]
-        ends = [
-            values[tree.leaf(features[rows], side[nodes], column, value)]
-            for side, value in ((tree.left, threshold), (tree.right, np.nextafter(threshold, np.inf)))
-        ]
-        differ = (ends[0] != ends[1]).reshape(len(nodes), -1).any(axis=1)
-        fresh = chosen[nodes] < 0
-        chosen[nodes[fresh | differ]] = rows[fresh | differ]
-        told[nodes[differ]] = True
+    chosen[nodes] = rows
+    chosen[nodes[differ]] = rows[differ]
     return chosen
 
 
-def _missing(tree: Tree, splits: Splits, features: Matrix, signature: Signature) -> Matrix:
+def _at_thresholds(tree: Tree, values: Matrix, features: Matrix) -> Matrix:
+    """For each split the row to change to values around its threshold, or -1; shape [nodes]."""
+    sides = (tree.threshold, np.nextafter(tree.threshold, np.inf))
+    return _telling(tree, values, features, ~tree.is_leaf, sides)
+
+
+def _missing(tree: Tree, values: Matrix, splits: Splits, features: Matrix, signature: Signature) -> Matrix:
     """For each split on a number a row that reaches it with that number missing, or -1; shape [nodes]."""
     chosen = np.full(len(tree.left), -1)
+    nan = np.full(len(tree.left), np.nan)
     for feature in np.unique(tree.feature[~tree.is_leaf]).tolist():
         origin = splits.block.features[feature].origin
         if isinstance(origin, Affine) and signature.columns[origin.column].takes_missing:
             holed = features.copy()
             holed[:, feature] = np.nan
             here = (tree.feature == feature) & ~tree.is_leaf
-            chosen[here] = tree.reached(holed)[here]
+            chosen[here] = _telling(tree, values, holed, here, (nan, nan))[here]
     return chosen
 
 
@@ -120,7 +121,8 @@ def changes(splits: Splits, features: Matrix, signature: Signature) -> Iterator[
     """
     turn, seen = 0, set()
     for tree, values in zip(splits.trees, splits.values, strict=True):
-        telling, missing = _telling(tree, values, features), _missing(tree, splits, features, signature)
+        telling = _at_thresholds(tree, values, features)
+        missing = _missing(tree, values, splits, features, signature)
         for node in np.flatnonzero(~tree.is_leaf).tolist():
             turn += 1
             feature = int(tree.feature[node])

@@ -29,8 +29,8 @@ from penstock_serving.explain.layers import Layered, chunks, layered, shares
 from penstock_serving.explain.plan import Forest, Precision
 from penstock_serving.model.frame import Matrix
 
-_CHUNK_NODES = 32_000
-_BLOCK_ELEMENTS = 64_000
+_CHUNK_NODES = 150_000
+_BLOCK_ELEMENTS = 150_000
 
 Pause = Callable[[], None]
 
@@ -134,7 +134,7 @@ class TreeShap:
     def contributions(self, made: Matrix, pause: Pause) -> Matrix:
         """Contributions [rows, input columns, outputs] for made columns [rows, made columns].
 
-        `pause` is called between blocks of some milliseconds; what it raises passes through.
+        `pause` is called between blocks of some hundredths of a second; what it raises passes through.
         """
         found = np.zeros((self._outputs * self._width, len(made)))
         for part in self._parts:

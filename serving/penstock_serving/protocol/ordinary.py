@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from penstock_serving.model.datatype import Datatype
 from penstock_serving.model.frame import Matrix
 from penstock_serving.model.signature import MAX_NAME
-from penstock_serving.protocol.plan import Field, Plan
+from penstock_serving.protocol.plan import Plan
 from penstock_serving.protocol.values import finish
 
 _NUMBERS = frozenset({float, int})
@@ -78,15 +77,8 @@ def _row(inputs: list[Any], plan: Plan) -> Matrix | None:
     if plan.signature.is_numeric:
         return finish(np.array([values], dtype=np.float64), plan.signature)
     row = np.empty((1, len(values)), dtype=object)
-    row[0] = [_cell(value, field) for value, field in zip(values, fields.values(), strict=True)]
+    row[0] = [
+        missing if value is None else value if convert is None else convert(value)
+        for value, (convert, missing) in zip(values, plan.cells, strict=True)
+    ]
     return row
-
-
-def _cell(value: Any, field: Field) -> Any:
-    if field.datatype == Datatype.BYTES:
-        return value
-    if value is None:
-        return np.nan
-    if field.datatype == Datatype.FP32:
-        return float(np.float32(value))
-    return float(value) if field.datatype == Datatype.FP64 else value

@@ -79,12 +79,10 @@ def _finite(array: Matrix) -> bool:
 
 def document(tensor: OutputTensor) -> dict[str, Any]:
     """An output in JSON (inference_rest.md, "Response Output"), its values flat."""
-    return {
-        "name": tensor.name,
-        "datatype": str(tensor.datatype),
-        "shape": list(tensor.array.shape),
-        "data": tensor.array.ravel().tolist(),
-    }
+    name, datatype, array = tensor
+    shape = array.shape
+    data = array.tolist() if len(shape) == 1 else array.ravel().tolist()
+    return {"name": name, "datatype": str(datatype), "shape": [*shape], "data": data}
 
 
 def announcement(tensor: OutputTensor, size: int) -> Mapping[str, Any]:

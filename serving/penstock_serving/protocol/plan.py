@@ -1,7 +1,8 @@
 """What checking a request needs of a signature, worked out once: as arrays for many rows, as plain values for one."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,6 +22,10 @@ _TYPES: dict[Datatype, tuple[type, ...]] = {
     Datatype.FP32: (int, float),
     Datatype.FP64: (int, float),
     Datatype.BYTES: (str,),
+}
+_CONVERSIONS: dict[Datatype, Callable[[Any], Any]] = {
+    Datatype.FP32: lambda value: float(np.float32(value)),
+    Datatype.FP64: float,
 }
 _KEPT = 64
 
@@ -44,7 +49,8 @@ class Plan:
     """A signature's checks.
 
     `low`, `high` and `takes_missing` are [columns]; text columns have infinities and True there. Numbers of at most the
-    magnitude `harmless` are in every column's range.
+    magnitude `harmless` are in every column's range. `cells` tells how a JSON value becomes a cell of a matrix of objects
+    (None: as it is), and what stands there for null.
     """
 
     signature: Signature
@@ -53,6 +59,7 @@ class Plan:
     harmless: float
     takes_missing: Matrix
     fields: dict[str, Field]
+    cells: tuple[tuple[Callable[[Any], Any] | None, float | None], ...]
     all_double: bool
     all_take_missing: bool
     default_outputs: tuple[str, ...]
@@ -90,6 +97,7 @@ def _make(signature: Signature) -> Plan:
         harmless=float(min(-ranges[:, 0].max(), ranges[:, 1].min())),
         takes_missing=np.array([column.takes_missing or column.is_text for column in columns]),
         fields={column.name: _field(signature, position) for position, column in enumerate(columns)},
+        cells=tuple((_CONVERSIONS.get(column.datatype), None if column.is_text else np.nan) for column in columns),
         all_double=all(column.datatype is Datatype.FP64 and column.bounds is None for column in columns),
         all_take_missing=all(column.takes_missing for column in columns),
         default_outputs=(signature.default_output,),

@@ -126,7 +126,12 @@ async def serve(config: Settings, imported: float, before_unpickling: Callable[[
         address = f"{config.address}:{config.grpc_port}"
         rpc = await _bound(config.grpc_port, made.listen(address, config.max_body, config.limits.in_flight))
     await _bound(config.port, listener.listen(config.address, config.port))
-    print(f"model {identity.name} {identity.digest} is proven; serving on {config.address}:{config.port}", flush=True)
+    why = f" ({model.fallback_reason})" if model.fallback_reason else ""
+    print(
+        f"model {identity.name} {identity.digest} is proven; serving by {model.backend}{why} "
+        f"on {config.address}:{config.port}",
+        flush=True,
+    )
     await stop.wait()
     listener.draining = True
     await lifecycle.drain(config.drain_seconds)

@@ -32,16 +32,17 @@ class Tree:
     def is_leaf(self) -> Matrix:
         return np.asarray(self.left == LEAF)
 
-    def reached(self, features: Matrix) -> Matrix:
-        """For each node the position of a row of `features` [rows, columns] that reaches it, or -1; shape [n]."""
-        found = np.full(len(self.left), -1)
+    def visits(self, features: Matrix) -> tuple[Matrix, Matrix]:
+        """All visits of splits by rows of `features` [rows, columns]: positions of the rows, and of the splits."""
         rows, nodes = np.arange(len(features)), np.zeros(len(features), dtype=np.int64)
+        seen_rows, seen_nodes = [], []
         while len(rows):
-            found[nodes] = rows
             inner = ~self.is_leaf[nodes]
             rows, nodes = rows[inner], nodes[inner]
+            seen_rows.append(rows)
+            seen_nodes.append(nodes)
             nodes = self._next(nodes, features[rows, self.feature[nodes]])
-        return found
+        return np.concatenate(seen_rows), np.concatenate(seen_nodes)
 
     def leaf(self, features: Matrix, start: Matrix, column: Matrix, value: Matrix) -> Matrix:
         """The leaves [rows] reached from nodes `start` [rows], where each row has `value` in `column` instead."""
