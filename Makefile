@@ -81,8 +81,12 @@ bench-judge: $(STAMP) ## False rollbacks and power of the judge beside other too
 mutation: $(STAMP) ## Would the tests notice a slightly wrong judge? Prints the mutants that survive
 	$(BIN)/python -m benchmarks.judge.mutation
 
+.PHONY: bench-serving
+bench-serving: $(STAMP) ## The model server beside KServe's, MLServer and BentoML, on one core (needs two)
+	$(BIN)/python -m benchmarks.serving
+
 .PHONY: bench
-bench: bench-judge ## All benchmarks
+bench: bench-judge bench-serving ## All benchmarks
 
 .PHONY: cluster-up cluster-down cluster-prepare
 cluster-up: ## A real Kubernetes on this machine (node tier)

@@ -10,12 +10,12 @@ import time
 from collections import deque
 from dataclasses import dataclass
 
+from penstock_serving import contract
 from penstock_serving.explain import frames, setup
 from penstock_serving.explain.explanation import Explanation
 from penstock_serving.explain.frames import Answer, Asks, BrokenFrameError, Question, Says
 from penstock_serving.explain.limits import Limits, Priority
 from penstock_serving.explain.setup import Setup
-from penstock_serving.model import trust
 from penstock_serving.model.frame import Matrix
 from penstock_serving.protocol.call import Encoded
 from penstock_serving.protocol.errors import (
@@ -34,8 +34,8 @@ _ENVIRONMENT = (
     "HOME",
     "LANG",
     "TMPDIR",
-    trust.ENV_SKOPS_TRUSTED,
-    trust.ENV_VERSION_MISMATCH,
+    contract.ENV_SKOPS_TRUSTED,
+    contract.ENV_SCIKIT_LEARN_MISMATCH,
 )
 
 

@@ -12,7 +12,7 @@ from penstock_serving import contract
 from penstock_serving.model.archive import Limits
 from penstock_serving.model.errors import BadModelError
 from penstock_serving.model.files import MODEL_FILE, SKOPS_FILE
-from penstock_serving.model.trust import ENV_SKOPS_TRUSTED, ENV_VERSION_MISMATCH, Mismatch, Trust
+from penstock_serving.model.trust import Mismatch, Trust
 
 _UNLOADABLE = (
     pickle.UnpicklingError,
@@ -52,7 +52,7 @@ def _skops() -> Any:
         return importlib.import_module("skops.io")
     except ModuleNotFoundError as error:
         raise BadModelError(
-            contract.REASON_MISCONFIGURED, f"{SKOPS_FILE} needs the library skops; install penstock[skops]"
+            contract.REASON_MISCONFIGURED, f"{SKOPS_FILE} needs the library skops; install penstock[serving]"
         ) from error
 
 
@@ -78,7 +78,7 @@ def open_skops(content: bytes, trusted: Sequence[str]) -> Any:
         shown = ", ".join(name[:100] for name in refused[:20])
         raise BadModelError(
             contract.REASON_FORBIDDEN,
-            f"{SKOPS_FILE} holds types that nobody trusts: {shown}; when you do, name them in {ENV_SKOPS_TRUSTED}",
+            f"{SKOPS_FILE} holds types that nobody trusts: {shown}; when you do, name them in {contract.ENV_SKOPS_TRUSTED}",
         )
     try:
         return skops.loads(content, trusted=list(trusted))
@@ -113,7 +113,7 @@ def require_versions(made_with: str, trust: Trust) -> None:
             contract.REASON_VERSION_MISMATCH,
             f"the model was made with scikit-learn {made_with}, this image serves with {installed}; "
             "an estimator is good for its own minor version only: serve it with a matching image or train again "
-            f"({ENV_VERSION_MISMATCH}=allow takes the risk)",
+            f"({contract.ENV_SCIKIT_LEARN_MISMATCH}=allow takes the risk)",
         )
 
 

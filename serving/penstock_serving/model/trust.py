@@ -7,8 +7,6 @@ from enum import StrEnum
 from penstock_serving import contract, settings
 from penstock_serving.model.errors import BadModelError
 
-ENV_SKOPS_TRUSTED = "PENSTOCK_SKOPS_TRUSTED"
-ENV_VERSION_MISMATCH = "PENSTOCK_SCIKIT_LEARN_MISMATCH"
 _TYPE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", re.ASCII)
 
 
@@ -38,17 +36,17 @@ def skops_types(text: str) -> tuple[str, ...]:
         if not _TYPE.fullmatch(name):
             raise BadModelError(
                 contract.REASON_MISCONFIGURED,
-                f"{ENV_SKOPS_TRUSTED}: {name[:80]!r} is no type; write module.Class, separated by commas",
+                f"{contract.ENV_SKOPS_TRUSTED}: {name[:80]!r} is no type; write module.Class, separated by commas",
             )
     return types
 
 
 def from_environment() -> Trust:
     """What the environment says; raises `BadModelError` (Misconfigured) naming the variable."""
-    mismatch = settings.text(ENV_VERSION_MISMATCH, Mismatch.REFUSE)
+    mismatch = settings.text(contract.ENV_SCIKIT_LEARN_MISMATCH, Mismatch.REFUSE)
     if mismatch not in set(Mismatch):
         raise BadModelError(
             contract.REASON_MISCONFIGURED,
-            f"{ENV_VERSION_MISMATCH}={mismatch[:40]!r} is neither {' nor '.join(Mismatch)}",
+            f"{contract.ENV_SCIKIT_LEARN_MISMATCH}={mismatch[:40]!r} is neither {' nor '.join(Mismatch)}",
         )
-    return Trust(skops_types(settings.text(ENV_SKOPS_TRUSTED, " ")), Mismatch(mismatch))
+    return Trust(skops_types(settings.text(contract.ENV_SKOPS_TRUSTED, " ")), Mismatch(mismatch))
