@@ -85,6 +85,11 @@ mutation: $(STAMP) ## Would the tests notice a slightly wrong judge? Prints the 
 bench-serving: $(STAMP) ## The model server beside KServe's, MLServer and BentoML, on one core (needs two)
 	$(BIN)/python -m benchmarks.serving
 
+.PHONY: conformance
+conformance: $(STAMP) ## Ask our server by KServe's and MLServer's clients, and test their servers; each in an environment of its own
+	$(BIN)/python -m tests.serving_clients.peers clients
+	$(BIN)/python -m tests.serving_clients.peers servers --folder build/conformance
+
 .PHONY: bench
 bench: bench-judge bench-serving ## All benchmarks
 
