@@ -280,11 +280,15 @@ def test_stopping_loses_no_request(
     assert set(results) == {200}
 
 
-def test_explanations_add_up_over_the_wire(served_logistic: Any, talker: Callable[..., Any]) -> None:
+def test_explanations_add_up_over_the_wire(
+    served_logistic: Any, talker: Callable[..., Any], wait: Callable[..., Any]
+) -> None:
     packaged = served_logistic.packaged
     X = np.column_stack(list(packaged.frame.values()))[:3]
     request = {"inputs": [{"name": "x", "datatype": "FP64", "shape": list(X.shape), "data": X.tolist()}]}
     with talker(served_logistic.port) as caller:
+        # The explaining process starts with the first question, at idle priority: on a busy machine not in its time.
+        wait(lambda: caller.post("/v2/models/fraud/explain", request)[0] == 200, 120)
         status, headers, answer = caller.post("/v2/models/fraud/explain", request)
         assert (status, headers["x-penstock-digest"]) == (200, packaged.digest)
         found = {output["name"]: output["data"] for output in answer["outputs"]}
@@ -293,7 +297,7 @@ def test_explanations_add_up_over_the_wire(served_logistic: Any, talker: Callabl
         status, _, answer = caller.post("/v1/models/fraud:explain", {"instances": X.tolist()})
         assert (status, np.shape(answer["explanations"]["contributions"])) == (200, X.shape)
         assert caller.post("/v2/models/fraud/explain", {"inputs": []})[0] == 400
-    assert served_logistic.metric(served_logistic.metrics_port, contract.METRIC_REQUESTS, route="explain") == 3
+    assert served_logistic.metric(served_logistic.metrics_port, contract.METRIC_REQUESTS, route="explain") >= 4
 
 
 def test_a_model_that_is_not_explained_says_why(unruly: Any) -> None:

@@ -110,7 +110,10 @@ REFUSED: dict[str, tuple[Any, str]] = {
         {"inputs": [{"name": "x", "datatype": "FP64", "shape": [1, 5], "data": [7319.25, 2, 3, 4, 5]}]},
         "send one input per column",
     ),
-    "unknown output": (body() | {"outputs": [{"name": "transform"}]}, "are predict, predict_proba, decision_function (unknown_output)"),
+    "unknown output": (
+        body() | {"outputs": [{"name": "transform"}]},
+        "are predict, predict_proba, decision_function (unknown_output)",
+    ),
 }
 
 

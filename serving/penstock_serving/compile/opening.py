@@ -20,6 +20,7 @@ from penstock_serving.model.signature import Signature
 COMPILED_FILE = "model.onnx"
 _LABEL_KINDS = {"b": bool, "i": int, "u": int, "U": str, "O": str}
 _ERRORS_ONLY = 3
+_DOUBLE = np.dtype(np.float64)
 _UNTAKEN = (
     native.Fail,
     native.InvalidArgument,
@@ -114,33 +115,34 @@ class _Rows:
 class _Method:
     """One method of the compiled model. Any number of threads may call it."""
 
-    __slots__ = ("_both", "_dtype", "_labels", "_name", "_only", "_options", "_rows", "_safe_square", "_session")
+    __slots__ = ("_both", "_dtype", "_labels", "_only", "_options", "_rows", "_run", "_safe_square", "_session")
 
     def __init__(self, session: Any, plan: Plan, method: Method, rows: _Rows) -> None:
-        self._session, self._rows = session, rows
-        self._name, self._only = method.name, [method.name]
+        # the session's own run() checks the names of its inputs on every call; they were checked when it was opened
+        self._session, self._run = session, getattr(session, "_sess", session).run
+        self._rows, self._only = rows, [method.name]
         self._both = [method.name, REFUSED]
         self._dtype = np.dtype(method.dtype)
         self._labels = _label_array(method) if method.labels else None
-        self._safe_square = math.inf if plan.safe is None else min(plan.safe, 1e150) ** 2
+        self._safe_square = None if plan.safe is None else min(plan.safe, 1e150) ** 2
         self._options = onnxruntime.RunOptions()
         self._options.only_execute_path_to_fetches = True
 
     def __call__(self, matrix: Matrix) -> Matrix:
         """The answer for a matrix [rows, columns]; raises `ValueError` where scikit-learn refuses a row."""
-        block = self._rows.read(matrix)
-        feed = {INPUT: block}
+        block = matrix if matrix.dtype is _DOUBLE else self._rows.read(matrix)
+        safe = self._safe_square
         # NaN, infinity and magnitudes beyond the safe one fail this comparison
-        if self._safe_square == math.inf or np.vdot(block, block) <= self._safe_square:
-            (answer,) = self._session.run(self._only, feed, self._options)
+        if safe is None or np.vdot(block, block) <= safe:
+            (answer,) = self._run(self._only, {INPUT: block}, self._options)
         else:
-            answer, refused = self._session.run(self._both, feed, self._options)
+            answer, refused = self._run(self._both, {INPUT: block}, self._options)
             if refused.any():
                 raise ValueError("the model does not take a value of this input")
         if self._labels is not None:
             named: Matrix = self._labels[answer]
             return named
-        typed: Matrix = answer if answer.dtype == self._dtype else answer.astype(self._dtype)
+        typed: Matrix = answer if answer.dtype is self._dtype else answer.astype(self._dtype, copy=False)
         return typed
 
 

@@ -15,22 +15,23 @@ MILLISECONDS = 10_000.0
 
 
 class Misbehaving(BaseEstimator):
-    """Predicts the sum of a row; goes wrong as the first column says, or sleeps as many ms as it exceeds 10,000."""
+    """Predicts the sum of a row; goes wrong as the first column of any row says, or sleeps as many ms as it exceeds
+    10,000."""
 
     def fit(self, X, y):
         self.fitted_ = True
         return self
 
     def predict(self, X):
-        first = float(X[0, 0])
-        if first == KEY_ERROR:
-            raise KeyError(f"secret value {first}")
-        if first == VALUE_ERROR:
-            raise ValueError(f"secret value {first}")
-        if first == SEGFAULT:
+        first = np.asarray(X[:, 0], dtype=float)
+        if (first == KEY_ERROR).any():
+            raise KeyError(f"secret value {KEY_ERROR}")
+        if (first == VALUE_ERROR).any():
+            raise ValueError(f"secret value {VALUE_ERROR}")
+        if (first == SEGFAULT).any():
             ctypes.string_at(0)
-        if first == HANG:
+        if (first == HANG).any():
             time.sleep(3600)
-        if first >= MILLISECONDS:
-            time.sleep((first - MILLISECONDS) / 1000)
+        if first.max() >= MILLISECONDS:
+            time.sleep((first.max() - MILLISECONDS) / 1000)
         return np.where(X[:, 0] == NOT_FINITE, np.nan, X.sum(axis=1))
