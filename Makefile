@@ -53,10 +53,11 @@ test-everything: $(STAMP)
 	echo "And with real Envoy, API server and node:"; tail -n +1 -f --pid=$$real $$log; \
 	wait $$real || failed=1; rm -f $$log; exit $$failed
 test-units: $(STAMP)
-	$(PYTEST) $(SIDE_BY_SIDE) -m "not controlplane and not node and not router and not campaign" \
-	  --ignore tests/localcluster tests
+	$(PYTEST) $(SIDE_BY_SIDE) -m "not controlplane and not node and not campaign" \
+	  --ignore tests/localcluster --ignore tests/router tests
 test-real: $(STAMP)
-	$(PYTEST) $(SIDE_BY_SIDE) -m "(controlplane or node or router) and not campaign" --ignore tests/localcluster tests
+	$(PYTEST) $(SIDE_BY_SIDE) -m "not campaign" tests/node tests/controlplane tests/router/test_router_kubernetes.py
+	$(PYTEST) -m "not campaign" tests/router --ignore tests/router/test_router_kubernetes.py
 	$(PYTEST) -m "not campaign" tests/localcluster
 test-here: $(STAMP) ## Of these what needs neither root nor a cluster
 	$(PYTEST) $(SIDE_BY_SIDE) -m "not controlplane and not node and not campaign" \

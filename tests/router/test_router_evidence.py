@@ -30,7 +30,7 @@ def test_each_bad_answer_counts_once_and_no_caller_sees_it(
 ) -> None:
     one = pair(behaviour)
     # A try ends early only where that is what is looked at: a busy machine answers late by itself.
-    one.split(HALF, traffic={"tryTimeout": "200ms" if outcome == "timeouts" else "3s"})
+    one.split(HALF, traffic={"tryTimeout": "1s" if outcome == "timeouts" else "5s"})
     seen = send(one.port, 80)
     assert statuses(seen) == {200: 80}
     assert {answer.revision for answer in seen} == {one.stable.revision}
@@ -150,8 +150,9 @@ def test_both_arms_count_by_the_same_formula(pair: Callable[..., Pair]) -> None:
 
 
 def test_latency_thresholds_are_counted_exactly(pair: Callable[..., Pair]) -> None:
-    one = pair(servers.slow(0.12))
-    one.split(HALF, slow=[{"name": "p1", "threshold": "60ms"}, {"name": "p2", "threshold": "600ms"}])
+    one = pair(servers.slow(1.5))
+    limits = [{"name": "p1", "threshold": "1s"}, {"name": "p2", "threshold": "20s"}]
+    one.split(HALF, traffic={"tryTimeout": "25s", "timeout": "30s"}, slow=limits)
     assert failures(send(one.port, 60, 20)) == []
     candidate = one.router.counts(one.name, "candidate", 60)
     assert candidate["slow.p1"] == candidate["requests"] > 10
