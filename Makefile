@@ -35,10 +35,11 @@ lint: $(STAMP) ## ruff, mypy --strict, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-.PHONY: test test-everything test-here test-units test-real
+.PHONY: test test-all test-everything test-here test-units test-real
 PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/pytest --durations 10
 SIDE_BY_SIDE := -n 2 --dist loadgroup --no-loadscope-reorder
-test: $(STAMP) lint ## Everything; where no cluster can run, all that needs none, and it says so
+test: $(STAMP) lint test-here ## What must hold on any machine: units, properties, error rates, real Envoy, real model servers
+test-all: $(STAMP) lint ## All of it, with a real API server and a real node where they can run (root, Linux)
 	@refused=0; $(PYTHON) -m localcluster prepare || refused=$$?; \
 	case $$refused in \
 	  0) $(MAKE) --no-print-directory test-everything ;; \
