@@ -1,17 +1,13 @@
 """The extensions that a server may name in its metadata: binary tensors, the repository's index, statistics."""
 
 import json
-import struct
 from typing import Any
 
 import pytest
+from oip_conformance.raw import packed, unpacked
 from oip_conformance.spec import BINARY, REPOSITORY, STATISTICS, not_offered, spec
 from oip_conformance.target import Answer, Json, Target, by_name, flat, require_error, volume
 
-_FORMATS = {
-    "BOOL": "?", "UINT8": "B", "UINT16": "H", "UINT32": "I", "UINT64": "Q",
-    "INT8": "b", "INT16": "h", "INT32": "i", "INT64": "q", "FP16": "e", "FP32": "f", "FP64": "d",
-}  # fmt: skip
 _HEADER = "inference-header-content-length"
 
 
@@ -20,30 +16,10 @@ def _offered(target: Target, extension: str) -> None:
         not_offered(f"{extension} is not among the server's extensions")
 
 
-def _packed(datatype: str, values: list[Any]) -> bytes:
-    if datatype == "BYTES":
-        return b"".join(struct.pack("<I", len(text)) + text for text in (value.encode() for value in values))
-    values = [float("nan") if value is None else value for value in values]
-    return struct.pack(f"<{len(values)}{_FORMATS[datatype]}", *values)
-
-
-def _unpacked(datatype: str, content: bytes) -> list[Any]:
-    if datatype != "BYTES":
-        return list(
-            struct.unpack(f"<{len(content) // struct.calcsize(_FORMATS[datatype])}{_FORMATS[datatype]}", content)
-        )
-    values = []
-    while content:
-        end = 4 + struct.unpack_from("<I", content)[0]
-        values.append(content[4:end].decode())
-        content = content[end:]
-    return values
-
-
 def _binary(request: Json) -> tuple[Json, list[bytes]]:
     contents = []
     for tensor in request["inputs"]:
-        contents.append(_packed(tensor["datatype"], flat(tensor.pop("data"))))
+        contents.append(packed(tensor["datatype"], flat(tensor.pop("data"))))
         tensor.setdefault("parameters", {})["binary_data_size"] = len(contents[-1])
     return request, contents
 
@@ -65,7 +41,7 @@ def _outputs(answer: Answer) -> tuple[dict[str, tuple[list[int], list[Any]]], se
         if size is None:
             found[output["name"]] = (output["shape"], flat(output["data"]))
             continue
-        found[output["name"]] = (output["shape"], _unpacked(output["datatype"], tail[:size]))
+        found[output["name"]] = (output["shape"], unpacked(output["datatype"], tail[:size]))
         binary.add(output["name"])
         tail = tail[size:]
         assert len(found[output["name"]][1]) == volume(output["shape"]), f"the bytes do not fill {output['shape']}"

@@ -1,9 +1,9 @@
 """The protocol over gRPC: the same answers as over REST, in the contents of the request."""
 
-import struct
 from typing import Any
 
 import pytest
+from oip_conformance.raw import packed, unpacked
 from oip_conformance.spec import GRPC, not_offered, spec
 from oip_conformance.target import Target, by_name, flat
 
@@ -12,10 +12,6 @@ _FIELDS = {
     "BOOL": "bool_contents", "INT8": "int_contents", "INT16": "int_contents", "INT32": "int_contents",
     "INT64": "int64_contents", "UINT8": "uint_contents", "UINT16": "uint_contents", "UINT32": "uint_contents",
     "UINT64": "uint64_contents", "FP32": "fp32_contents", "FP64": "fp64_contents", "BYTES": "bytes_contents",
-}  # fmt: skip
-_FORMATS = {
-    "BOOL": "?", "UINT8": "B", "UINT16": "H", "UINT32": "I", "UINT64": "Q",
-    "INT8": "b", "INT16": "h", "INT32": "i", "INT64": "q", "FP32": "f", "FP64": "d",
 }  # fmt: skip
 
 
@@ -61,16 +57,13 @@ def _request(target: Target, *, raw: bool, **fields: Any) -> Any:
         made = request.inputs.add(name=tensor["name"], datatype=datatype, shape=tensor["shape"])
         for name, value in tensor.get("parameters", {}).items():
             made.parameters[name].string_param = str(value)
-        if datatype == "BYTES":
-            values = [value.encode() for value in values]
-        else:
-            values = [float("nan") if value is None else value for value in values]
-        if not raw:
-            getattr(made.contents, _FIELDS[datatype]).extend(values)
+        if raw:
+            request.raw_input_contents.append(packed(datatype, values))
         elif datatype == "BYTES":
-            request.raw_input_contents.append(b"".join(struct.pack("<I", len(value)) + value for value in values))
+            made.contents.bytes_contents.extend(value.encode() for value in values)
         else:
-            request.raw_input_contents.append(struct.pack(f"<{len(values)}{_FORMATS[datatype]}", *values))
+            numbers = [float("nan") if value is None else value for value in values]
+            getattr(made.contents, _FIELDS[datatype]).extend(numbers)
     return request
 
 
@@ -79,25 +72,12 @@ def _outputs(answer: Any) -> dict[str, tuple[list[int], list[Any]]]:
     for position, output in enumerate(answer.outputs):
         if answer.raw_output_contents:
             content = answer.raw_output_contents[position]
-            values = _unpacked(output.datatype, content)
+            values = unpacked(output.datatype, content)
         else:
             values = list(getattr(output.contents, _FIELDS[output.datatype]))
             values = [value.decode() for value in values] if output.datatype == "BYTES" else values
         found[output.name] = (list(output.shape), values)
     return found
-
-
-def _unpacked(datatype: str, content: bytes) -> list[Any]:
-    if datatype != "BYTES":
-        return list(
-            struct.unpack(f"<{len(content) // struct.calcsize(_FORMATS[datatype])}{_FORMATS[datatype]}", content)
-        )
-    values = []
-    while content:
-        end = 4 + struct.unpack_from("<I", content)[0]
-        values.append(content[4:end].decode())
-        content = content[end:]
-    return values
 
 
 @spec(GRPC, "Health")
