@@ -7,10 +7,11 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
-from penstock_serving.compile import opening, plan_json
+from penstock_serving.compile import plan_json
 from penstock_serving.compile.opening import open_bytes, open_compiled
 from penstock_serving.compile.wire import MalformedError, contents
 from penstock_serving.model.errors import BadModelError
+from penstock_serving.model.files import ONNX_FILE
 from penstock_serving.model.signature_json import dump as dump_signature
 from sklearn import ensemble, linear_model, preprocessing
 from sklearn.pipeline import make_pipeline
@@ -35,7 +36,7 @@ def changed(model, change):
 
 def test_methods_answer_in_scikit_learns_shapes_and_dtypes(packaged, tmp_path):
     model, estimator, signature, rows = packaged
-    (tmp_path / opening.COMPILED_FILE).write_bytes(model)
+    (tmp_path / ONNX_FILE).write_bytes(model)
     methods = open_compiled(tmp_path, signature)
     assert set(methods) == {"predict", "predict_proba", "decision_function"}
     for name, method in methods.items():
@@ -66,7 +67,7 @@ def test_a_number_beyond_single_precision_is_refused_by_trees_as_by_scikit_learn
 
 def test_opening_and_answering_imports_neither_scikit_learn_nor_onnx(packaged, tmp_path):
     model, _, signature, rows = packaged
-    (tmp_path / opening.COMPILED_FILE).write_bytes(model)
+    (tmp_path / ONNX_FILE).write_bytes(model)
     (tmp_path / "signature.json").write_bytes(dump_signature(signature))
     np.save(tmp_path / "rows.npy", rows[:4])
     program = (

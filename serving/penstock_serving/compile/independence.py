@@ -8,9 +8,9 @@ import numpy as np
 from penstock_serving.compile.adversarial import spread
 from penstock_serving.compile.compare import equal
 from penstock_serving.model.frame import Matrix
+from penstock_serving.model.signature import OUTPUTS
 
 _ROWS = 32
-METHODS = ("predict", "predict_proba", "decision_function", "transform")
 # by these an estimator says that the way it was fitted has no such method
 _NOT_FOR_THIS_FIT = (NotImplementedError, AttributeError)
 
@@ -20,7 +20,7 @@ Method = Callable[[Matrix], Any]
 def array_methods(estimator: Any, rows: Matrix) -> dict[str, Method]:
     """The estimator's methods by name that answer `rows` [rows, columns] by an array; others cannot be served."""
     found: dict[str, Method] = {}
-    for name in METHODS:
+    for name in OUTPUTS:
         method = getattr(estimator, name, None)
         if callable(method) and _gives_array(method, rows):
             found[name] = method

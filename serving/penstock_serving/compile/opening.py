@@ -7,30 +7,20 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
-from onnxruntime.capi import onnxruntime_pybind11_state as native
 
 from penstock_serving import contract
 from penstock_serving.compile import plan_json
 from penstock_serving.compile.operators import require_plain
 from penstock_serving.compile.plan import INPUT, PLAN_KEY, REFUSED, Method, Plan
 from penstock_serving.model.errors import BadModelError
+from penstock_serving.model.files import ONNX_FILE
 from penstock_serving.model.frame import Matrix
+from penstock_serving.model.onnx_errors import ONNXRUNTIME_ERRORS
 from penstock_serving.model.signature import Signature
 
-COMPILED_FILE = "model.onnx"
 _LABEL_KINDS = {"b": bool, "i": int, "u": int, "U": str, "O": str}
 _ERRORS_ONLY = 3
 _DOUBLE = np.dtype(np.float64)
-_UNTAKEN = (
-    native.Fail,
-    native.InvalidArgument,
-    native.InvalidGraph,
-    native.InvalidProtobuf,
-    native.NotImplemented,
-    native.RuntimeException,
-    RuntimeError,
-    ValueError,
-)
 
 Answer = Callable[[Matrix], Matrix]
 
@@ -42,10 +32,10 @@ def open_compiled(directory: Path, signature: Signature) -> Mapping[str, Answer]
     Raises `BadModelError`: no model, one that the compiler did not write, one that does not fit the signature.
     """
     try:
-        content = (directory / COMPILED_FILE).read_bytes()
+        content = (directory / ONNX_FILE).read_bytes()
     except OSError as error:
         raise BadModelError(
-            contract.REASON_NOT_A_MODEL, f"{COMPILED_FILE} cannot be read: {error.strerror}; package the model again"
+            contract.REASON_NOT_A_MODEL, f"{ONNX_FILE} cannot be read: {error.strerror}; package the model again"
         ) from error
     return open_bytes(content, signature)
 
@@ -69,14 +59,12 @@ def session_of(content: bytes) -> Any:
     options.use_deterministic_compute = True
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except _UNTAKEN as error:
+    except ONNXRUNTIME_ERRORS as error:
         raise _misfit(f"onnxruntime {onnxruntime.__version__} does not take it ({type(error).__name__})") from error
 
 
 def _misfit(why: str) -> BadModelError:
-    return BadModelError(
-        contract.REASON_NOT_A_MODEL, f"{COMPILED_FILE} cannot be opened: {why}; package the model again"
-    )
+    return BadModelError(contract.REASON_NOT_A_MODEL, f"{ONNX_FILE} cannot be opened: {why}; package the model again")
 
 
 def _require_fit(plan: Plan, session: Any, signature: Signature) -> None:

@@ -2,14 +2,12 @@
 
 import json
 import re
-from typing import Any
 
-from penstock_serving import contract
 from penstock_serving.compile.plan import Method, Plan, TextColumn
-from penstock_serving.model.errors import BadModelError
-from penstock_serving.model.signature import MAX_COLUMNS, Label
+from penstock_serving.model.border import Border
+from penstock_serving.model.signature import MAX_COLUMNS, OUTPUTS, Label
 
-_METHODS = frozenset({"predict", "predict_proba", "decision_function", "transform"})
+_BORDER = Border("the compiled model's metadata is damaged")
 _DTYPE = re.compile(r"[|<](?:b1|[iu][1248]|f[48]|U[1-9][0-9]{0,5}|O)")
 
 
@@ -28,66 +26,37 @@ def dump(plan: Plan) -> str:
 
 def load(content: str) -> Plan:
     """Read a plan; raises `BadModelError` for anything but what `dump` writes."""
-    try:
-        raw = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise _bad("the plan", "JSON") from error
-    raw = _object(raw, "the plan", {"columns", "text", "safe", "methods"})
-    columns = _whole(raw["columns"], "columns", MAX_COLUMNS)
-    text = tuple(_text_column(item, columns) for item in _list(raw["text"], "text"))
+    raw = _BORDER.fields(_BORDER.parsed(content), "the content", {"columns", "text", "safe", "methods"})
+    columns = _BORDER.whole(raw["columns"], "columns", MAX_COLUMNS)
+    text = tuple(_text_column(item, columns) for item in _BORDER.items(raw["text"], "text"))
     if len({column.position for column in text}) != len(text):
-        raise _bad("text", "different positions")
+        raise _BORDER.bad("text", "different positions")
     safe = raw["safe"]
     if safe is not None and (type(safe) not in {int, float} or not 0 <= safe <= 1e308):
-        raise _bad("safe", "null or a magnitude")
-    methods = tuple(_method(item) for item in _list(raw["methods"], "methods"))
+        raise _BORDER.bad("safe", "null or a magnitude")
+    methods = tuple(_method(item) for item in _BORDER.items(raw["methods"], "methods"))
     if not methods or len({method.name for method in methods}) != len(methods):
-        raise _bad("methods", "at least one, all different")
+        raise _BORDER.bad("methods", "at least one, all different")
     return Plan(columns, text, None if safe is None else float(safe), methods)
 
 
-def _bad(where: str, wanted: str) -> BadModelError:
-    return BadModelError(
-        contract.REASON_NOT_A_MODEL,
-        f"the compiled model's metadata is damaged: {where} is not {wanted}; package the model again",
-    )
-
-
-def _object(value: object, where: str, keys: set[str]) -> dict[str, Any]:
-    if not isinstance(value, dict) or set(value) != keys:
-        raise _bad(where, f"an object of {', '.join(sorted(keys))}")
-    return value
-
-
-def _list(value: object, where: str) -> list[Any]:
-    if not isinstance(value, list):
-        raise _bad(where, "a list")
-    return value
-
-
-def _whole(value: object, where: str, most: int) -> int:
-    if type(value) is not int or not 0 <= value <= most:
-        raise _bad(where, f"a whole number up to {most}")
-    return value
-
-
 def _text_column(value: object, columns: int) -> TextColumn:
-    raw = _object(value, "text", {"position", "values"})
-    values = _list(raw["values"], "text.values")
+    raw = _BORDER.fields(value, "text", {"position", "values"})
+    values = _BORDER.items(raw["values"], "text.values")
     if any(item is not None and type(item) is not str for item in values) or len(set(values)) != len(values):
-        raise _bad("text.values", "different texts or null")
-    return TextColumn(_whole(raw["position"], "text.position", columns - 1), tuple(values))
+        raise _BORDER.bad("text.values", "different texts or null")
+    return TextColumn(_BORDER.whole(raw["position"], "text.position", columns - 1), tuple(values))
 
 
 def _method(value: object) -> Method:
-    raw = _object(value, "methods", {"name", "dtype", "labels"})
-    if raw["name"] not in _METHODS:
-        raise _bad("methods.name", f"one of {', '.join(sorted(_METHODS))}")
+    raw = _BORDER.fields(value, "methods", {"name", "dtype", "labels"})
+    if raw["name"] not in OUTPUTS:
+        raise _BORDER.bad("methods.name", f"one of {', '.join(sorted(OUTPUTS))}")
     if not isinstance(raw["dtype"], str) or not _DTYPE.fullmatch(raw["dtype"]):
-        raise _bad("methods.dtype", "a dtype that is served")
-    labels: list[Label] = _list(raw["labels"], "methods.labels")
+        raise _BORDER.bad("methods.dtype", "a dtype that is served")
+    labels: list[Label] = _BORDER.items(raw["labels"], "methods.labels")
     if len({type(label) for label in labels}) > 1 or any(
         type(label) not in {str, int, float, bool} for label in labels
     ):
-        raise _bad("methods.labels", "labels of one type")
+        raise _BORDER.bad("methods.labels", "labels of one type")
     return Method(raw["name"], raw["dtype"], tuple(labels))

@@ -20,13 +20,17 @@ class Border:
             contract.REASON_NOT_A_MODEL, f"{self._file}: {where} is not {expected}; package the model again"
         )
 
-    def document(self, content: bytes, form: str, keys: set[str]) -> dict[str, Any]:
-        """The whole file: an object of exactly these keys besides `format`, which is `form`."""
+    def parsed(self, content: bytes | str) -> object:
+        """The whole file, whatever it holds."""
         try:
-            found = json.loads(content)
+            found: object = json.loads(content)
         except (ValueError, RecursionError) as error:
             raise self.bad("the content", "JSON text") from error
-        root = self.fields(found, "the content", {"format", *keys})
+        return found
+
+    def document(self, content: bytes, form: str, keys: set[str]) -> dict[str, Any]:
+        """The whole file: an object of exactly these keys besides `format`, which is `form`."""
+        root = self.fields(self.parsed(content), "the content", {"format", *keys})
         if root["format"] != form:
             raise self.bad("format", repr(form))
         return root
@@ -39,16 +43,18 @@ class Border:
             raise self.bad(where, f"an object with exactly {', '.join(sorted(keys))}")
         return value
 
-    def items(self, value: object, where: str) -> list[object]:
+    def items(self, value: object, where: str) -> list[Any]:
         """A list."""
         if not isinstance(value, list):
             raise self.bad(where, "a list")
         return value
 
-    def text(self, value: object, where: str) -> str:
-        """A text."""
+    def text(self, value: object, where: str, longest: int | None = None) -> str:
+        """A text, of at most so many characters."""
         if not isinstance(value, str):
             raise self.bad(where, "text")
+        if longest is not None and len(value) > longest:
+            raise self.bad(where, f"a text of at most {longest} characters")
         return value
 
     def flag(self, value: object, where: str) -> bool:
@@ -63,10 +69,12 @@ class Border:
             raise self.bad(where, "a finite number")
         return float(value)
 
-    def whole(self, value: object, where: str) -> int:
-        """A whole number from 0."""
+    def whole(self, value: object, where: str, most: int | None = None) -> int:
+        """A whole number from 0, up to `most`."""
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
             raise self.bad(where, "a whole number from 0")
+        if most is not None and value > most:
+            raise self.bad(where, f"a whole number up to {most}")
         return value
 
 
