@@ -60,7 +60,7 @@ test-real: $(STAMP)
 	$(PYTEST) $(SIDE_BY_SIDE) -m "not campaign" tests/node tests/controlplane tests/router/test_router_kubernetes.py
 	$(PYTEST) -m "not campaign" tests/router --ignore tests/router/test_router_kubernetes.py
 	$(PYTEST) -m "not campaign" tests/localcluster
-test-here: $(STAMP) ## Of these what needs neither root nor a cluster
+test-here: $(STAMP) ## The same without the linters
 	$(PYTEST) $(SIDE_BY_SIDE) -m "not controlplane and not node and not campaign" \
 	  --ignore tests/localcluster --ignore tests/router/test_router_kubernetes.py tests
 

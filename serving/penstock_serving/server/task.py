@@ -1,12 +1,13 @@
 """One request on its way to the model and back."""
 
+import abc
 import asyncio
 
 from penstock_serving.protocol.call import Call
 from penstock_serving.server.engine import Computed
 
 
-class Task:
+class Task(abc.ABC):
     """What the dispatcher runs: `read` and `write` on a predict thread, `finish` on the event loop, once.
 
     `size` is what there is to read, in bytes; `arrived` and `deadline` are monotonic seconds; `over` says that `finish`
@@ -25,17 +26,17 @@ class Task:
         """Whether somebody still waits for the answer."""
         return not self.over
 
+    @abc.abstractmethod
     def read(self) -> Call:
         """Read and check the request; raises `RequestError`."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def write(self, call: Call, computed: Computed) -> None:
         """Make the answer and keep it for `finish`; raises `RequestError`."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def finish(self) -> None:
         """Hand over the answer, or the error."""
-        raise NotImplementedError
 
 
 class CallTask(Task):
