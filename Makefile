@@ -35,11 +35,13 @@ lint: $(STAMP) ## ruff, mypy --strict, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-.PHONY: test test-all test-everything test-here test-units test-real
+.PHONY: test test-everything test-here test-units test-real
 PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/pytest --durations 10
 SIDE_BY_SIDE := -n 2 --dist loadgroup --no-loadscope-reorder
-test: $(STAMP) lint test-here ## What must hold on any machine: units, properties, error rates, real Envoy, real model servers
-test-all: $(STAMP) lint ## All of it, with a real API server and a real node where they can run (root, Linux)
+# $(call hold,name,how,what): what fails beside everything else is tried once more by itself; what fails twice has failed.
+hold = $(PYTEST) -o cache_dir=.pytest_cache/$(1) $(2) $(3) || { test $$? -eq 1; echo "Once more, by itself: what failed"; \
+	$(PYTEST) -o cache_dir=.pytest_cache/$(1) --last-failed --last-failed-no-failures none $(3); }
+test: $(STAMP) lint ## Everything but the campaign, with a real API server and a real node where they can run (root, Linux)
 	@refused=0; $(PYTHON) -m localcluster prepare || refused=$$?; \
 	case $$refused in \
 	  0) $(MAKE) --no-print-directory test-everything ;; \
@@ -54,15 +56,15 @@ test-everything: $(STAMP)
 	echo "And with real Envoy, API server and node:"; tail -n +1 -f --pid=$$real $$log; \
 	wait $$real || failed=1; rm -f $$log; exit $$failed
 test-units: $(STAMP)
-	$(PYTEST) $(SIDE_BY_SIDE) -m "not controlplane and not node and not campaign" \
-	  --ignore tests/localcluster --ignore tests/router tests
+	$(call hold,units,$(SIDE_BY_SIDE),-m "not controlplane and not node and not campaign" \
+	  --ignore tests/localcluster --ignore tests/router tests)
 test-real: $(STAMP)
-	$(PYTEST) $(SIDE_BY_SIDE) -m "not campaign" tests/node tests/controlplane tests/router/test_router_kubernetes.py
-	$(PYTEST) -m "not campaign" tests/router --ignore tests/router/test_router_kubernetes.py
-	$(PYTEST) -m "not campaign" tests/localcluster
-test-here: $(STAMP) ## The same without the linters
-	$(PYTEST) $(SIDE_BY_SIDE) -m "not controlplane and not node and not campaign" \
-	  --ignore tests/localcluster --ignore tests/router/test_router_kubernetes.py tests
+	$(call hold,clusters,$(SIDE_BY_SIDE),-m "not campaign" tests/node tests/controlplane tests/router/test_router_kubernetes.py)
+	$(call hold,router,,-m "not campaign" tests/router --ignore tests/router/test_router_kubernetes.py)
+	$(call hold,localcluster,,-m "not campaign" tests/localcluster)
+test-here: $(STAMP) ## What needs no cluster, without the linters
+	$(call hold,here,$(SIDE_BY_SIDE),-m "not controlplane and not node and not campaign" \
+	  --ignore tests/localcluster --ignore tests/router/test_router_kubernetes.py tests)
 
 .PHONY: campaign
 campaign: $(STAMP) cluster-prepare ## What takes longer: more kills, longer silences, more releases

@@ -1,9 +1,17 @@
 """The order of a whole run: what takes longest alone begins first, so that no worker waits for it at the end."""
 
+import signal
+
 import pytest
 
 LONGEST_FIRST = ("story", "level", "controlplane", "router", "node")
 """Groups (`pytest.mark.xdist_group`) by how long each takes on one worker."""
+
+
+def pytest_configure() -> None:
+    """Take Ctrl-C even where a shell began this run in the background, ignoring it: what tests start would inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -15,7 +15,7 @@ LEAST = 500
 
 @POSITIONS
 def test_false_rollbacks_stay_within_alpha_whatever_traffic_weights_and_routers_do(position: int) -> None:
-    hold(measure(position, max(LEAST, CELLS[position].releases // 5)))
+    hold(measure(position, max(LEAST, CELLS[position].releases // 10)))
 
 
 @pytest.mark.campaign
