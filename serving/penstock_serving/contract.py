@@ -39,6 +39,7 @@ ENV_MAX_BODY_BYTES = "PENSTOCK_MAX_BODY_BYTES"
 ENV_MAX_IN_FLIGHT = "PENSTOCK_MAX_IN_FLIGHT"
 ENV_PREDICT_THREADS = "PENSTOCK_PREDICT_THREADS"
 ENV_PREDICT_TIMEOUT_SECONDS = "PENSTOCK_PREDICT_TIMEOUT_SECONDS"
+ENV_WORKERS = "PENSTOCK_WORKERS"
 ENV_DRAIN_SECONDS = "PENSTOCK_DRAIN_SECONDS"
 ENV_SKOPS_TRUSTED = "PENSTOCK_SKOPS_TRUSTED"
 ENV_SCIKIT_LEARN_MISMATCH = "PENSTOCK_SCIKIT_LEARN_MISMATCH"
@@ -91,6 +92,7 @@ METRIC_IN_FLIGHT = "penstock_server_in_flight"
 METRIC_REFUSED = "penstock_server_refused_total"  # labels: rule
 METRIC_SATURATED = "penstock_server_saturated_total"
 METRIC_STARTUP_SECONDS = "penstock_server_startup_seconds"  # labels: phase
+METRIC_REPLACED = "penstock_server_workers_replaced_total"
 METRIC_FEED_RECORDS = "penstock_server_feed_records_total"  # labels: outcome (sent, dropped)
 
 # Counters of the monitor.

@@ -29,8 +29,13 @@ def read_token(path: str) -> bytes:
     return token
 
 
-def serve_metrics(address: str, port: int, render: Callable[[], bytes], token: bytes) -> ThreadingHTTPServer:
-    """Answer `GET /metrics` with `render()` from a thread of its own; requests without the token get 401."""
+def serve_metrics(
+    address: str, port: int, render: Callable[[], bytes], token: bytes, processes: int = 1
+) -> ThreadingHTTPServer:
+    """Answer `GET /metrics` with `render()` from a thread of its own; requests without the token get 401.
+
+    So many processes share the port. Raises `OSError` when it cannot be had.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         timeout: ClassVar[int] = _TIMEOUT_SECONDS
@@ -56,7 +61,14 @@ def serve_metrics(address: str, port: int, render: Callable[[], bytes], token: b
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             """Scrapes are not logged."""
 
-    server = _Server((address, port), Handler)
+    server = _Server((address, port), Handler, bind_and_activate=False)
+    server.allow_reuse_port = processes > 1
+    try:
+        server.server_bind()
+        server.server_activate()
+    except OSError:
+        server.server_close()
+        raise
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
     return server
 

@@ -367,3 +367,20 @@ def test_the_sidecar_waits_for_its_folder_and_ends_when_told(tmp_path: Path, wai
     assert process.poll() is None
     process.send_signal(signal.SIGTERM)
     assert process.wait(10) == 0
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(1, 4), st.booleans()), max_size=60))
+def test_each_worker_is_numbered_apart(sent: list[tuple[int, int, bool]]) -> None:
+    spans = layout(SIGNATURE)
+    tally, counters = Tally(SIGNATURE, spans), np.zeros(spans.words, dtype=np.int64)
+    following, arrived, lost, position = [0] * 6, 0, 0, [0] * 6
+    for worker, count, arrives in sent:
+        if arrives:
+            arrived += count
+            lost += following[worker] - position[worker]
+            refusals = np.zeros((count, 2), dtype=np.int32)
+            tally.add(Datagram(Kind.REFUSALS, worker + 1, following[worker], refusals), counters)
+            position[worker] = following[worker] + count
+        following[worker] += count
+    assert counters[at.REFUSALS] == arrived
+    assert counters[at.LOST] == lost

@@ -10,6 +10,8 @@ from penstock_serving.monitor.state import Counters
 from penstock_serving.monitor.wire import Datagram, Kind
 from penstock_serving.protocol.rules import RULES
 
+_BOOT, _NEXT, _LAST = range(at.NUMBERING_WORDS)
+
 
 class Tally:
     """Adds datagrams to counters laid out for one signature."""
@@ -23,15 +25,13 @@ class Tally:
         """Count one datagram into `counters`.
 
         Records of it that were counted before (numbers below the expected one) are left out; numbers that were skipped
-        are counted as lost. A new boot id starts a new numbering.
+        are counted as lost. Each boot id, of a worker of the server, has a numbering of its own.
         """
-        if int(counters[at.BOOT]) != datagram.boot:
-            counters[at.BOOT] = datagram.boot
-            counters[at.NEXT] = 0
-        expected = int(counters[at.NEXT])
+        numbering = _numbering(datagram.boot, counters)
+        expected = int(numbering[_NEXT])
         counters[at.LOST] += max(0, datagram.first - expected)
         records = datagram.records[max(0, expected - datagram.first) :]
-        counters[at.NEXT] = max(expected, datagram.next)
+        numbering[_NEXT] = max(expected, datagram.next)
         if datagram.kind is Kind.ROWS:
             self._rows(records, counters)
         elif datagram.kind is Kind.REFUSALS:
@@ -67,3 +67,17 @@ def _bucket(values: Matrix, edges: Matrix | None, span: Span, counters: Counters
     else:
         positions = np.searchsorted(edges, values, side="left")
     counters[span.start : span.stop] += np.bincount(positions, minlength=len(span))
+
+
+def _numbering(boot: int, counters: Counters) -> Counters:
+    """The numbering of a boot id; a new one takes the place of the one that was not heard of for longest."""
+    table = counters[at.BOOTS : at.BOOTS + at.NUMBERINGS * at.NUMBERING_WORDS].reshape(
+        at.NUMBERINGS, at.NUMBERING_WORDS
+    )
+    found = np.flatnonzero(table[:, _BOOT] == boot)
+    numbering: Counters = table[found[0] if len(found) else int(np.argmin(table[:, _LAST]))]
+    if not len(found):
+        numbering[_BOOT], numbering[_NEXT] = boot, 0
+    counters[at.HEARD] += 1
+    numbering[_LAST] = counters[at.HEARD]
+    return numbering

@@ -26,9 +26,13 @@ REFUSALS = 1
 LOST = 2
 MALFORMED = 3
 UNOBSERVED = 4
-BOOT = 5
-NEXT = 6
-_FIXED = 8
+HEARD = 5
+BOOTS = 6
+NUMBERINGS = 64
+"""Numberings that are kept: several times as many as a server has workers."""
+NUMBERING_WORDS = 3
+"""A boot id, the next number expected, and when it was last heard (in datagrams counted)."""
+_FIXED = BOOTS + NUMBERINGS * NUMBERING_WORDS
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """The protocol's gRPC service: from messages to calls and back, around the one way to compute."""
 
+import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -124,7 +125,8 @@ class Servicer:
         if request.name:
             await self._require_model(request.name, request.version, context)
         about = self._about
-        return pb.ModelStatisticsResponse(**documents.statistics(about.name, about.version, self._hooks.statistics()))
+        found = await asyncio.to_thread(self._hooks.statistics)
+        return pb.ModelStatisticsResponse(**documents.statistics(about.name, about.version, found))
 
     def _check_model(self, name: str, version: str) -> None:
         if name != self._about.name:

@@ -9,6 +9,8 @@ import asyncio
 import functools
 import math
 import time
+from collections.abc import Coroutine
+from typing import Any
 from urllib.parse import unquote
 
 import orjson
@@ -150,16 +152,33 @@ class App:
             return
         explain = self._explains.get(path)
         if explain is not None and exchange.method == b"POST":
-            task = asyncio.get_running_loop().create_task(self._explain(explain, exchange))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-            return
+            self._begin(self._explain(explain, exchange))
+        elif path in self._pages.waiting:
+            self._begin(self._wait(path, exchange))
+        else:
+            try:
+                page = self._page(path, exchange)
+            except RequestError as error:
+                self._fail(exchange, "other", error)
+            else:
+                self._show(page, exchange)
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _wait(self, path: str, exchange: Exchange) -> None:
+        """Answer with a page that is made of what other workers say."""
         try:
-            body = orjson.dumps(self._page(path, exchange))
+            page = await asyncio.to_thread(self._page, path, exchange)
         except RequestError as error:
             self._fail(exchange, "other", error)
-            return
-        exchange.answer(self._success, body)
+        else:
+            self._show(page, exchange)
+
+    def _show(self, page: object, exchange: Exchange) -> None:
+        exchange.answer(self._success, orjson.dumps(page))
         self._metrics.answered("other", 200, time.monotonic() - exchange.began)
 
     def _page(self, path: str, exchange: Exchange) -> object:

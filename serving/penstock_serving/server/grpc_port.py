@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from penstock_serving.model.load import Model
 from penstock_serving.protocol.call import Call
+from penstock_serving.server.config import Settings
 from penstock_serving.server.dispatch import Dispatcher
 from penstock_serving.server.engine import Computed
 from penstock_serving.server.identity import Identity
@@ -31,7 +32,7 @@ class GrpcPort:
     tally: Tally
     lifecycle: Lifecycle
 
-    async def listen(self, address: str, max_body: int, requests: int) -> "grpc.aio.Server":
+    async def listen(self, address: str, config: Settings) -> "grpc.aio.Server":
         """Start serving at `address` ("host:port"); raises `OSError` when it cannot be bound."""
         # Imported here: a server without the port need not hold gRPC.
         from penstock_serving.rpc import server
@@ -51,11 +52,13 @@ class GrpcPort:
             submit=self._submit,
             why_not_live=self.pages.why_not_live,
             why_not_ready=self.pages.why_not_ready,
-            statistics=self.dispatcher.work.statistics,
+            statistics=self.pages.statistics,
             answered=lambda code, seconds: self.metrics.answered(ROUTE, code, seconds),
             failed=self.tally.refused,
         )
-        return await server.serve(address, about, hooks, server.Limits(max_body, requests, processes=1))
+        return await server.serve(
+            address, about, hooks, server.Limits(config.max_body, config.limits.in_flight, config.workers)
+        )
 
     async def _submit(self, call: Call, patience_seconds: float) -> Computed:
         self.lifecycle.arrived()

@@ -1,147 +1,124 @@
-"""The model server's process: read the environment, verify and load the model, prove it, serve, drain, exit."""
+"""A worker, which is the whole server where there is one: verify and load the model, prove it, serve, drain, exit."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import time
 import warnings
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from http.server import ThreadingHTTPServer
-from pathlib import Path
 from typing import TypeVar
 
 import uvloop
 
 from penstock_serving import contract, settings
-from penstock_serving.metrics_port import read_token, serve_metrics
-from penstock_serving.model import trust
+from penstock_serving.metrics_port import serve_metrics
 from penstock_serving.model.errors import BadModelError, LastWords, ModelError
-from penstock_serving.model.files import model_directory
 from penstock_serving.model.frame import Matrix
 from penstock_serving.model.load import as_it_is, load_model
-from penstock_serving.model.trust import Trust
 from penstock_serving.server.app import App
-from penstock_serving.server.dispatch import Dispatcher, Limits
+from penstock_serving.server.config import Settings, read_settings
+from penstock_serving.server.dispatch import Dispatcher
 from penstock_serving.server.explaining import Explaining
 from penstock_serving.server.feed import Feed
 from penstock_serving.server.grpc_port import GrpcPort
 from penstock_serving.server.http.limits import HttpLimits
 from penstock_serving.server.http.listener import Listener, raise_file_limit
-from penstock_serving.server.identity import Identity
 from penstock_serving.server.lifecycle import Lifecycle
 from penstock_serving.server.metrics import ServerMetrics
 from penstock_serving.server.pages import Pages
 from penstock_serving.server.selftest import self_test
+from penstock_serving.server.shared import Shared, Telling
 from penstock_serving.server.tally import Tally
-from penstock_serving.server.threads import predict_threads
+from penstock_serving.server.workers import Workers, import_backend
 
 T = TypeVar("T")
 
-_MANY = 1 << 30
 _CLOSE_SECONDS = 1.0
+_LOOK_SECONDS = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Everything the environment decides."""
+class Worker:
+    """One of the server's processes, or its only one: `shared` and `slot` are how it knows of the others."""
 
-    identity: Identity
-    models: Path
-    address: str
-    port: int
-    grpc_port: int
-    metrics_port: int
-    max_body: int
-    limits: Limits
-    drain_seconds: float
-    monitor_socket: Path
-    token: bytes
-    trust: Trust
+    def __init__(self, config: Settings, imported: float, shared: Shared, slot: int) -> None:
+        self._config, self._imported = config, imported
+        self._shared, self._slot = shared, slot
 
+    async def serve(self, before_unpickling: Callable[[], None]) -> None:
+        """Serve until SIGTERM or SIGINT, then drain. Raises `ModelError` when the model cannot be served."""
+        warnings.filterwarnings("ignore", message="X does not have valid feature names")
+        raise_file_limit()
+        config, identity = self._config, self._config.identity
+        feed = Feed(config.monitor_socket)
+        metrics = ServerMetrics(identity.labels, feed)
+        telling = Telling(self._shared, self._slot, metrics.own)
+        metrics.totals = telling.totals
+        telling.start()
+        metrics.started("import", self._imported)
+        metrics_server = _listen(config, metrics)
+        began = time.perf_counter()
+        model = load_model(config.directory, identity.digest, config.trust, before_unpickling)
+        metrics.started("load", time.perf_counter() - began)
+        began = time.perf_counter()
+        await self_test(model, config.limits)
+        metrics.started("self_test", time.perf_counter() - began)
 
-def read_settings() -> Settings:
-    """Read the environment; raises `BadModelError` (Misconfigured, DigestNotPinned) naming the variable."""
-    return Settings(
-        identity=Identity(
-            name=settings.text(contract.ENV_MODEL_NAME),
-            revision=settings.text(contract.ENV_REVISION, "none"),
-            digest=settings.text(contract.ENV_MODEL_DIGEST),
-        ),
-        models=settings.path(contract.ENV_MODEL_ROOT, contract.MODEL_ROOT),
-        address=settings.text(contract.ENV_BIND_ADDRESS, "0.0.0.0"),  # noqa: S104  (a pod is reached from outside)
-        port=settings.integer(contract.ENV_SERVING_PORT, contract.SERVING_PORT, 1, 65535),
-        grpc_port=settings.integer(contract.ENV_GRPC_PORT, 0, 0, 65535),
-        metrics_port=settings.integer(contract.ENV_SERVING_METRICS_PORT, contract.SERVING_METRICS_PORT, 1, 65535),
-        max_body=settings.integer(contract.ENV_MAX_BODY_BYTES, 1 << 20, 1, _MANY),
-        limits=Limits(
-            threads=settings.integer(contract.ENV_PREDICT_THREADS, predict_threads(), 1, 256),
-            in_flight=settings.integer(contract.ENV_MAX_IN_FLIGHT, 1024, 1, 100_000),
-            timeout_seconds=settings.seconds(contract.ENV_PREDICT_TIMEOUT_SECONDS, 10.0, 3600.0),
-        ),
-        drain_seconds=settings.seconds(contract.ENV_DRAIN_SECONDS, 20.0, 3600.0),
-        monitor_socket=settings.path(contract.ENV_MONITOR_SOCKET, contract.MONITOR_SOCKET),
-        token=read_token(os.environ.get(contract.ENV_METRICS_TOKEN_FILE, "")),
-        trust=trust.from_environment(),
-    )
+        def served(observed: Matrix) -> None:
+            metrics.rows += len(observed)
+            feed.rows(observed)
 
+        dispatcher = Dispatcher(model, config.limits, served)
+        metrics.in_flight = lambda: dispatcher.in_flight
+        metrics.work = dispatcher.work
+        lifecycle = Lifecycle()
+        tally = Tally(metrics, feed)
+        pages = Pages(identity, model, dispatcher, lifecycle, lambda: telling.totals().work)
+        explaining = Explaining(identity, model, config.directory)
+        app = App(identity, model, dispatcher, pages, explaining, metrics, tally, lifecycle)
+        listener = Listener(app, HttpLimits(body=config.max_body))
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        feed.start()
+        rpc = None
+        if config.grpc_port:
+            made = GrpcPort(identity, model, dispatcher, pages, metrics, tally, lifecycle)
+            address = f"{config.address}:{config.grpc_port}"
+            rpc = await _bound(config.grpc_port, made.listen(address, config))
+        await _bound(config.port, listener.listen(config.address, config.port, config.workers))
+        self._shared.now_ready()
+        why = f" ({ascii(model.fallback_reason)[1:-1]})" if model.fallback_reason else ""
+        print(
+            f"model {identity.name} {identity.digest} is proven; serving by {model.backend}{why} "
+            f"on {config.address}:{config.port}",
+            flush=True,
+        )
+        await self._until(stop, pages)
+        listener.draining = True
+        await lifecycle.drain(config.drain_seconds)
+        await listener.close(_CLOSE_SECONDS)
+        if rpc is not None:
+            await rpc.stop(_CLOSE_SECONDS)
+        await explaining.close()
+        dispatcher.close()
+        feed.close()
+        telling.stop()
+        metrics_server.shutdown()
 
-async def serve(config: Settings, imported: float, before_unpickling: Callable[[], None]) -> None:
-    """Serve until SIGTERM or SIGINT, then drain. Raises `ModelError` when the model cannot be served."""
-    warnings.filterwarnings("ignore", message="X does not have valid feature names")
-    raise_file_limit()
-    feed = Feed(config.monitor_socket)
-    identity = config.identity
-    metrics = ServerMetrics(identity.labels, feed)
-    metrics.started("import", imported)
-    metrics_server = _listen(config, metrics)
-    directory = model_directory(config.models, identity.digest)
-    began = time.perf_counter()
-    model = load_model(directory, identity.digest, config.trust, before_unpickling)
-    metrics.started("load", time.perf_counter() - began)
-    began = time.perf_counter()
-    await self_test(model, config.limits)
-    metrics.started("self_test", time.perf_counter() - began)
-
-    def served(observed: Matrix) -> None:
-        metrics.rows += len(observed)
-        feed.rows(observed)
-
-    dispatcher = Dispatcher(model, config.limits, served)
-    metrics.in_flight = lambda: dispatcher.in_flight
-    lifecycle = Lifecycle()
-    tally = Tally(metrics, feed)
-    pages = Pages(identity, model, dispatcher, lifecycle)
-    explaining = Explaining(identity, model, directory)
-    app = App(identity, model, dispatcher, pages, explaining, metrics, tally, lifecycle)
-    listener = Listener(app, HttpLimits(body=config.max_body))
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    feed.start()
-    rpc = None
-    if config.grpc_port:
-        made = GrpcPort(identity, model, dispatcher, pages, metrics, tally, lifecycle)
-        address = f"{config.address}:{config.grpc_port}"
-        rpc = await _bound(config.grpc_port, made.listen(address, config.max_body, config.limits.in_flight))
-    await _bound(config.port, listener.listen(config.address, config.port))
-    why = f" ({model.fallback_reason})" if model.fallback_reason else ""
-    print(
-        f"model {identity.name} {identity.digest} is proven; serving by {model.backend}{why} "
-        f"on {config.address}:{config.port}",
-        flush=True,
-    )
-    await stop.wait()
-    listener.draining = True
-    await lifecycle.drain(config.drain_seconds)
-    await listener.close(_CLOSE_SECONDS)
-    if rpc is not None:
-        await rpc.stop(_CLOSE_SECONDS)
-    await explaining.close()
-    dispatcher.close()
-    feed.close()
-    metrics_server.shutdown()
+    async def _until(self, stop: asyncio.Event, pages: Pages) -> None:
+        """Wait to be stopped. A worker among others that is stuck ends itself, as a probe may not reach it."""
+        if self._config.workers == 1:
+            await stop.wait()
+            return
+        while not stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), _LOOK_SECONDS)
+            if pages.why_not_live() and not stop.is_set():
+                os.write(2, f"server: worker {self._slot}: {pages.why_not_live()}\n".encode())
+                os._exit(contract.EXIT_RETRY)
 
 
 async def _bound(port: int, listening: Awaitable[T]) -> T:
@@ -155,7 +132,7 @@ async def _bound(port: int, listening: Awaitable[T]) -> T:
 
 def _listen(config: Settings, metrics: ServerMetrics) -> ThreadingHTTPServer:
     try:
-        return serve_metrics(config.address, config.metrics_port, metrics.render, config.token)
+        return serve_metrics(config.address, config.metrics_port, metrics.render, config.token, config.workers)
     except OSError as error:
         raise BadModelError(
             contract.REASON_MISCONFIGURED, f"port {config.metrics_port} cannot be served: {error.strerror}"
@@ -169,7 +146,19 @@ def main(imported: float, before_unpickling: Callable[[], None] = as_it_is) -> i
     """
     last_words = LastWords(settings.termination_log())
     try:
-        uvloop.run(serve(read_settings(), imported, before_unpickling))
+        config = read_settings()
     except ModelError as error:
         return last_words.say(error)
-    return 0
+    shared = Shared(config.workers)
+
+    def work(slot: int) -> int:
+        try:
+            uvloop.run(Worker(config, imported, shared, slot).serve(before_unpickling))
+        except ModelError as error:
+            return last_words.say(error)
+        return 0
+
+    if config.workers == 1:
+        return work(0)
+    import_backend(config.directory)
+    return Workers(shared, work).run()

@@ -14,7 +14,9 @@ from prometheus_client.registry import Collector
 
 from penstock_serving import contract
 from penstock_serving.protocol.rules import RULES, Rule
+from penstock_serving.server.counts import Counts
 from penstock_serving.server.feed import Feed
+from penstock_serving.server.work import Work
 
 _HTTP_ROUTES = ("infer", "predict", "explain", "other")
 _GRPC_ROUTE = "grpc"
@@ -25,7 +27,7 @@ _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0
 class ServerMetrics(Collector):
     """Counts requests by route and status, their time, rows, refusals by rule, saturation, and start-up phases.
 
-    To be counted with from one thread, and read from any.
+    To be counted with from one thread, and read from any. What is told is `totals`: of one worker its own counts.
     """
 
     def __init__(self, identity: tuple[str, str, str], feed: Feed) -> None:
@@ -42,6 +44,8 @@ class ServerMetrics(Collector):
         self.rows = 0
         self.saturated = 0
         self.in_flight: Callable[[], int] = int
+        self.work = Work()
+        self.totals: Callable[[], Counts] = self.own
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
@@ -60,6 +64,26 @@ class ServerMetrics(Collector):
         """Record how long a phase of the start took."""
         self._startup[phase] = seconds
 
+    def own(self) -> Counts:
+        """What this worker has counted."""
+        answers: dict[str, dict[str, int]] = {}
+        for (route, code), count in dict(self._answers).items():
+            answers.setdefault(route, {})[str(code)] = count
+        fed = self._feed.counts()
+        return Counts(
+            answers,
+            {route: list(counts) for route, counts in self._buckets.items()},
+            dict(self._seconds),
+            {rule.value: count for rule, count in self._refused.items()},
+            dict(self._startup),
+            self.rows,
+            self.saturated,
+            self.in_flight(),
+            fed.sent,
+            fed.dropped,
+            work=self.work.copy(),
+        )
+
     def render(self) -> bytes:
         """The counters as Prometheus text."""
         text: bytes = generate_latest(self._registry)
@@ -67,45 +91,48 @@ class ServerMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """The counters as families of series."""
-        who = self._identity
+        who, found = self._identity, self.totals()
         requests = self._counter(contract.METRIC_REQUESTS, "Requests answered.", "route", "code")
-        for (route, code), count in dict(self._answers).items():
-            requests.add_metric((*who, route, str(code)), count)
+        for route, codes in found.answers.items():
+            for code, count in codes.items():
+                requests.add_metric((*who, route, code), count)
         yield requests
-        yield self._histogram()
+        yield self._histogram(found)
         rows = self._counter(contract.METRIC_ROWS, "Rows predicted.")
-        rows.add_metric(who, self.rows)
+        rows.add_metric(who, found.rows)
         yield rows
         refused = self._counter(contract.METRIC_REFUSED, "Requests that the model refused.", "rule")
-        for rule, count in self._refused.items():
-            refused.add_metric((*who, rule.value), count)
+        for rule, count in found.refused.items():
+            refused.add_metric((*who, rule), count)
         yield refused
         saturated = self._counter(contract.METRIC_SATURATED, "Requests refused as too many.")
-        saturated.add_metric(who, self.saturated)
+        saturated.add_metric(who, found.saturated)
         yield saturated
         in_flight = self._gauge(contract.METRIC_IN_FLIGHT, "Requests admitted and not answered.")
-        in_flight.add_metric(who, self.in_flight())
+        in_flight.add_metric(who, found.in_flight)
         yield in_flight
         startup = self._gauge(contract.METRIC_STARTUP_SECONDS, "Seconds that each phase of the start took.", "phase")
-        for phase, seconds in dict(self._startup).items():
+        for phase, seconds in found.startup.items():
             startup.add_metric((*who, phase), seconds)
         yield startup
-        counts = self._feed.counts()
+        replaced = self._counter(contract.METRIC_REPLACED, "Workers that died and were replaced.")
+        replaced.add_metric(who, found.replaced)
+        yield replaced
         fed = self._counter(contract.METRIC_FEED_RECORDS, "Records for the monitor, by what became of them.", "outcome")
-        fed.add_metric((*who, "sent"), counts.sent)
-        fed.add_metric((*who, "dropped"), counts.dropped)
+        fed.add_metric((*who, "sent"), found.sent)
+        fed.add_metric((*who, "dropped"), found.dropped)
         yield fed
 
-    def _histogram(self) -> Metric:
+    def _histogram(self, found: Counts) -> Metric:
         family = HistogramMetricFamily(
             contract.METRIC_SECONDS,
             "Time from the request's head to its answer.",
             labels=(*contract.IDENTITY_LABELS, "route"),
         )
         bounds = [*map(str, _BUCKETS), "+Inf"]
-        for route, counts in self._buckets.items():
+        for route, counts in found.buckets.items():
             buckets = list(zip(bounds, itertools.accumulate(counts), strict=True))
-            family.add_metric((*self._identity, route), buckets, sum_value=self._seconds[route])
+            family.add_metric((*self._identity, route), buckets, sum_value=found.seconds[route])
         return family
 
     def _counter(self, name: str, text: str, *more: str) -> CounterMetricFamily:

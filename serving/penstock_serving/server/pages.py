@@ -13,6 +13,7 @@ from penstock_serving.protocol.openapi import openapi
 from penstock_serving.server.dispatch import Dispatcher
 from penstock_serving.server.identity import Identity
 from penstock_serving.server.lifecycle import Lifecycle
+from penstock_serving.server.work import Work
 
 VERSION = version("penstock")
 _STUCK = "the model has not finished a prediction for too long"
@@ -25,7 +26,15 @@ Page = Callable[[], Any]
 class Pages:
     """The documents of one model's server, by path; each raises `NotServingError` where that is the answer."""
 
-    def __init__(self, identity: Identity, model: Model, dispatcher: Dispatcher, lifecycle: Lifecycle) -> None:
+    def __init__(
+        self,
+        identity: Identity,
+        model: Model,
+        dispatcher: Dispatcher,
+        lifecycle: Lifecycle,
+        work: Callable[[], Work],
+    ) -> None:
+        self._work = work
         self._identity, self._model = identity, model
         self._dispatcher, self._lifecycle = dispatcher, lifecycle
         self._schema = openapi(identity.name, model.signature, VERSION, identity.version)
@@ -38,6 +47,8 @@ class Pages:
             PATH_OPENAPI: lambda: self._schema,
             f"/v1/models/{identity.name}": ready,
         }
+        self.waiting = frozenset(("/v2/models/stats", *(f"{base}/stats" for base in bases(identity))))
+        """Pages that may take a while, as they ask other workers: not to be made on the event loop."""
         for base in bases(identity):
             self._by_path |= {base: self._metadata, f"{base}/ready": ready, f"{base}/stats": self._statistics}
 
@@ -93,8 +104,12 @@ class Pages:
         name, version_ = self._identity.name, self._identity.version
         return documents.model_metadata(name, model.signature, properties, version_, platform_of(model))
 
+    def statistics(self) -> documents.Statistics:
+        """What all workers have done. May wait for the others' answer, so not for the event loop."""
+        return self._work().statistics()
+
     def _statistics(self) -> Any:
-        return documents.statistics(self._identity.name, self._identity.version, self._dispatcher.work.statistics())
+        return documents.statistics(self._identity.name, self._identity.version, self.statistics())
 
 
 def platform_of(model: Model) -> str:

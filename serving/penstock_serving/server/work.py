@@ -2,11 +2,13 @@
 
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from penstock_serving.protocol.documents import Span, Statistics
 
 _NANO = 1_000_000_000
+_EXACT_ROWS = 256
+"""Calls of more rows are told by the next power of two, so that callers cannot make the statistics grow."""
 
 
 @dataclass(slots=True)
@@ -33,9 +35,31 @@ class Work:
     def add_call(self, rows: int, seconds: float) -> None:
         """Count one call of the model."""
         self.rows += rows
-        self.calls[rows] += 1
-        self.call_seconds[rows] = self.call_seconds.get(rows, 0.0) + seconds
+        size = rows if rows <= _EXACT_ROWS else 1 << (rows - 1).bit_length()
+        self.calls[size] += 1
+        self.call_seconds[size] = self.call_seconds.get(size, 0.0) + seconds
         self.last = time.time()
+
+    def copy(self) -> "Work":
+        """The totals as they are now, for another thread to read."""
+        return replace(self, calls=Counter(dict(self.calls)), call_seconds=dict(self.call_seconds))
+
+    def add(self, other: "Work") -> None:
+        """Add another worker's totals."""
+        self.succeeded += other.succeeded
+        self.failed += other.failed
+        self.succeeded_seconds += other.succeeded_seconds
+        self.failed_seconds += other.failed_seconds
+        self.begun += other.begun
+        self.queued_seconds += other.queued_seconds
+        self.read_seconds += other.read_seconds
+        self.computed_seconds += other.computed_seconds
+        self.written_seconds += other.written_seconds
+        self.rows += other.rows
+        self.last = max(self.last, other.last)
+        self.calls.update(other.calls)
+        for rows, seconds in other.call_seconds.items():
+            self.call_seconds[rows] = self.call_seconds.get(rows, 0.0) + seconds
 
     def statistics(self) -> Statistics:
         """The totals in the protocol's form."""

@@ -40,12 +40,12 @@ class Listener:
         """Connections open now."""
         return len(self._connections)
 
-    async def listen(self, address: str, port: int) -> None:
-        """Start accepting; raises `OSError` when the port cannot be had."""
+    async def listen(self, address: str, port: int, processes: int = 1) -> None:
+        """Start accepting, on a port that so many processes share; raises `OSError` when the port cannot be had."""
         self._most = min(self.limits.connections, _file_limit() - _SPARE_FILES)
         self._tick()
         self._server = await asyncio.get_running_loop().create_server(
-            lambda: Connection(self), address, port, backlog=_BACKLOG
+            lambda: Connection(self), address, port, backlog=_BACKLOG, reuse_port=processes > 1
         )
 
     def accept(self, connection: Connection) -> bool:
