@@ -11,13 +11,16 @@ from penstock.api.conditions import Condition, ConditionStatus, ConditionType
 from penstock.api.guardrail import Metric
 from penstock.api.reasons import Reason
 from penstock.api.references import Label
+from penstock.api.served import Backend
 from penstock.api.status import (
     MAX_STATUS_BYTES,
     ArmCounts,
+    CandidateStatus,
     EvidenceRow,
     HistoryRow,
     ModelDeploymentStatus,
     Outcome,
+    StableStatus,
 )
 
 NOW = datetime(2026, 11, 24, 6, 0, 0, 250_000, tzinfo=UTC)
@@ -53,6 +56,10 @@ def test_the_fullest_status_stays_within_its_bound() -> None:
         url="h" * 256,
         selector="s" * 256,
         conditions=tuple(condition(kind) for kind in ConditionType),
+        stable=StableStatus(revision="r" * 63, backend=Backend.SCIKIT_LEARN, fallback_reason=LONG),
+        candidate=CandidateStatus(
+            revision="r" * 63, backend=Backend.SCIKIT_LEARN, fallback_reason=LONG, weight=100, step=2**53, since=NOW
+        ),
         evidence=tuple(EvidenceRow(name=Label(f"{'g' * 38}-{index}"), says=LONG, **row) for index in range(10)),
         history=(
             HistoryRow(

@@ -370,7 +370,8 @@ def run(tmp_path: Path, **environment: str) -> tuple[int, dict[str, str]]:
 
 def test_the_init_container_fetches(tree: Path, root: Path, tmp_path: Path) -> None:
     digest = tree_digest(tree)
-    assert run(tmp_path, PENSTOCK_MODEL_URI=str(tree), PENSTOCK_MODEL_DIGEST=digest) == (0, {})
+    code, said = run(tmp_path, PENSTOCK_MODEL_URI=str(tree), PENSTOCK_MODEL_DIGEST=digest)
+    assert (code, said["backend"]) == (0, "scikit-learn")
     assert_only(root, root / digest.replace(":", "-"), digest)
 
 

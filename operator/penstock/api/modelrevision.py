@@ -19,6 +19,7 @@ from penstock.api.references import Digest, ImageReference, Label
 from penstock.api.rollout import Stickiness, Strategy
 from penstock.api.runtime import Resources, Variable
 from penstock.api.scalars import Share
+from penstock.api.served import Served
 
 
 class PinnedModel(Part):
@@ -114,6 +115,8 @@ class Record(Part):
     """Time of the last retry that was asked for and done."""
     promoted_at: Instant | None = None
     """When it was last promoted."""
+    served: Served | None = None
+    """How it is served, as its newest ready pod says. Left out: no pod has said so."""
     release: Release | None = None
     """Its release."""
 
