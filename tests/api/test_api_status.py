@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from penstock.api.actions import Verb
 from penstock.api.base import clip
 from penstock.api.conditions import Condition, ConditionStatus, ConditionType
 from penstock.api.guardrail import Metric
@@ -14,10 +15,12 @@ from penstock.api.references import Label
 from penstock.api.served import Backend
 from penstock.api.status import (
     MAX_STATUS_BYTES,
+    ActionResult,
     ArmCounts,
     CandidateStatus,
     EvidenceRow,
     HistoryRow,
+    LastAction,
     ModelDeploymentStatus,
     Outcome,
     StableStatus,
@@ -71,6 +74,7 @@ def test_the_fullest_status_stays_within_its_bound() -> None:
             ),
         )
         * 20,
+        last_action=LastAction(verb=Verb.PROMOTE, value="r" * 128, result=ActionResult.IGNORED, at=NOW, message=LONG),
     )
     assert len(json.dumps(status.model_dump(mode="json"), ensure_ascii=False).encode()) <= MAX_STATUS_BYTES
 

@@ -195,6 +195,17 @@ def test_a_candidate_says_why_it_is_not_compiled_and_each_revision_is_told_once(
     assert told(scene)[1] == ("ServedByScikitLearn", f"{V2} is served by scikit-learn: {WHY}")
 
 
+def test_a_long_reason_is_whole_in_the_revision_and_cut_in_the_deployment() -> None:
+    reason = "the step is unknown, " * 20
+    scene = scene_of(json.dumps({"backend": "scikit-learn", "fallbackReason": reason}))
+    assert scene.record(V1)["served"]["fallbackReason"] == reason.strip()
+    _, shown = arm(scene, "stable")
+    assert shown is not None
+    assert shown.endswith("…")
+    assert reason.startswith(shown[:-1])
+    assert len(shown.encode()) <= 200
+
+
 @pytest.mark.parametrize("words", [COMPILED, FALLBACK, FOREIGN, ""])
 def test_after_convergence_nobody_writes_of_it(words: str) -> None:
     scene = scene_of(words).run(seconds(60))

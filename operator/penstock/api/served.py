@@ -29,13 +29,18 @@ def _line(text: object) -> object:
     return " ".join("".join(character if character.isprintable() else " " for character in text).split())
 
 
-def _sentence(text: object) -> object:
-    line = _line(text)
-    return clip(line, 512) if isinstance(line, str) else line
+def _line_of(limit: int) -> BeforeValidator:
+    def cut(text: object) -> object:
+        line = _line(text)
+        return clip(line, limit) if isinstance(line, str) else line
+
+    return BeforeValidator(cut)
 
 
-Sentence = Annotated[str, BeforeValidator(_sentence), Field(max_length=512)]
+Sentence = Annotated[str, _line_of(512), Field(max_length=512)]
 """A sentence of somebody else's, made one printable line and cut at 512 bytes."""
+Remark = Annotated[str, _line_of(200), Field(max_length=200)]
+"""The same, cut at 200 bytes for a status, which has many sentences."""
 _Word = Annotated[str, BeforeValidator(_line), Field(max_length=64)]
 _Difference = Annotated[str, Field(max_length=16, pattern=r"^[0-9]+(\.[0-9]+)?(e[+-][0-9]+)?$")]
 
