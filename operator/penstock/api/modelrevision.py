@@ -17,7 +17,7 @@ from penstock.api.model import Access, ModelUri
 from penstock.api.reasons import Reason
 from penstock.api.references import Digest, ImageReference, Label
 from penstock.api.rollout import Stickiness, Strategy
-from penstock.api.runtime import Resources, Variable
+from penstock.api.runtime import Resources, Trust, Variable
 from penstock.api.scalars import Share
 from penstock.api.served import Served
 
@@ -48,6 +48,8 @@ class ModelRevisionSpec(Part):
     """Environment variables of the model server."""
     resources: Resources = Resources()
     """What a pod's model server asks for and may use at most."""
+    trust: Trust = Trust()
+    """What of the model is trusted beyond its digest."""
     template_version: Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
     """Version of the template that its pods are rendered with for life."""
 
