@@ -360,7 +360,8 @@ def run(tmp_path: Path, **environment: str) -> tuple[int, dict[str, str]]:
     log = tmp_path / "termination-log"
     finished = subprocess.run(
         [sys.executable, "-m", "penstock_serving.fetch"],
-        env={contract.ENV_TERMINATION_LOG: str(log), contract.ENV_MODEL_ROOT: str(tmp_path / "models"), **environment},
+        env=os.environ
+        | {contract.ENV_TERMINATION_LOG: str(log), contract.ENV_MODEL_ROOT: str(tmp_path / "models"), **environment},
         check=False,
         capture_output=True,
         timeout=60,
