@@ -1,7 +1,7 @@
 """What `fetch` says in its termination log when it is done: what the package will be served by, for the operator.
 
-A kubelet keeps 4,096 bytes of a container's last words. So texts are cut, and no text takes more room as JSON than it is
-cut to: what cannot be printed, quotes and backslashes do not get in.
+A kubelet keeps 4,096 bytes of a container's last words. So texts are cut and made printable: as JSON they then take twice
+their room at most, and all of them together fit.
 """
 
 import json
@@ -47,8 +47,7 @@ def _compared(compared: Compared) -> dict[str, Any]:
 
 
 def _plain(text: str, most: int) -> str:
-    """One printable line of at most so many bytes, with apostrophes for quotes."""
-    plain = "".join(character if character.isprintable() else " " for character in text)
-    line = " ".join(plain.translate({ord('"'): "'", ord("\\"): "/"}).split())
+    """One printable line of at most so many bytes."""
+    line = " ".join("".join(character if character.isprintable() else " " for character in text).split())
     encoded = line.encode()
     return line if len(encoded) <= most else encoded[: most - 3].decode(errors="ignore") + "…"
