@@ -79,6 +79,13 @@ REASON_NO_SPACE = "NoSpace"
 KIND_RETRY = "Retry"  # may pass by itself: the container is restarted and tries again
 KIND_BAD_INPUT = "BadInput"  # the same model will fail again until somebody changes it
 
+# What fetch says in its termination log when it is done: one JSON object, from what the package will be served by.
+# {"backend"; "fallbackReason" where it is not the compiled form; "proof": {"rows", "compared": [{"method",
+# "largestDifference", "on", "ties"}], "versions": {"scikitLearn", "onnx", "onnxruntime", "numpy"}} where it is}
+BACKEND_ONNX = "onnx"  # the compiled form with its proof, or without one a graph that the owner brought
+BACKEND_SCIKIT_LEARN = "scikit-learn"
+MOST_LAST_WORDS = 4096  # bytes that a kubelet keeps of a termination log
+
 # Container exit codes of fetch and server.
 EXIT_RETRY = 75
 EXIT_BAD_INPUT = 78

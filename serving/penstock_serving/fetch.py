@@ -1,19 +1,24 @@
-"""`python -m penstock_serving.fetch`: the init container that brings a model and proves it."""
+"""`python -m penstock_serving.fetch`: the init container that brings a model, proves it and tells what will serve it."""
 
 import os
 import sys
+from pathlib import Path
 
 from penstock_serving import contract, settings
+from penstock_serving.model.announcement import announcement
 from penstock_serving.model.archive import Limits
-from penstock_serving.model.errors import ModelError, report
+from penstock_serving.model.choice import Choice, choose, recorded
+from penstock_serving.model.errors import LastWords, ModelError
 from penstock_serving.model.fetch import Wanted, fetch
 from penstock_serving.model.sources.web import WebAccess
+from penstock_serving.model.verified import verified
 
 _MOST_BYTES = 1 << 44
 
 
 def main() -> int:
     """Fetch the model that the environment names; return the container's exit code."""
+    last_words = LastWords(settings.termination_log())
     try:
         wanted = Wanted(
             uri=settings.text(contract.ENV_MODEL_URI),
@@ -29,9 +34,22 @@ def main() -> int:
         )
         directory = fetch(wanted, settings.path(contract.ENV_MODEL_ROOT, contract.MODEL_ROOT))
     except ModelError as error:
-        return report(error, settings.termination_log())
+        return last_words.say(error)
     print(f"model {wanted.digest} is at {directory}", flush=True)
+    try:
+        said = announcement(_judged(directory, wanted.digest))
+    except ModelError as error:
+        # not this container's to refuse: the server does, by the same code and in the same words
+        print(f"it cannot be told what will serve it: {error.message}", flush=True)
+        return 0
+    print(f"it will be served as {said}", flush=True)
+    last_words.leave(said)
     return 0
+
+
+def _judged(directory: Path, digest: str) -> Choice:
+    with verified(directory, digest) as files:
+        return choose(files, recorded(files))
 
 
 if __name__ == "__main__":

@@ -6,18 +6,24 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from penstock.api.actions import Verb
 from penstock.api.base import clip
 from penstock.api.conditions import Condition, ConditionStatus, ConditionType
 from penstock.api.guardrail import Metric
 from penstock.api.reasons import Reason
 from penstock.api.references import Label
+from penstock.api.served import Backend
 from penstock.api.status import (
     MAX_STATUS_BYTES,
+    ActionResult,
     ArmCounts,
+    CandidateStatus,
     EvidenceRow,
     HistoryRow,
+    LastAction,
     ModelDeploymentStatus,
     Outcome,
+    StableStatus,
 )
 
 NOW = datetime(2026, 11, 24, 6, 0, 0, 250_000, tzinfo=UTC)
@@ -53,6 +59,10 @@ def test_the_fullest_status_stays_within_its_bound() -> None:
         url="h" * 256,
         selector="s" * 256,
         conditions=tuple(condition(kind) for kind in ConditionType),
+        stable=StableStatus(revision="r" * 63, backend=Backend.SCIKIT_LEARN, fallback_reason=LONG),
+        candidate=CandidateStatus(
+            revision="r" * 63, backend=Backend.SCIKIT_LEARN, fallback_reason=LONG, weight=100, step=2**53, since=NOW
+        ),
         evidence=tuple(EvidenceRow(name=Label(f"{'g' * 38}-{index}"), says=LONG, **row) for index in range(10)),
         history=(
             HistoryRow(
@@ -64,6 +74,7 @@ def test_the_fullest_status_stays_within_its_bound() -> None:
             ),
         )
         * 20,
+        last_action=LastAction(verb=Verb.PROMOTE, value="r" * 128, result=ActionResult.IGNORED, at=NOW, message=LONG),
     )
     assert len(json.dumps(status.model_dump(mode="json"), ensure_ascii=False).encode()) <= MAX_STATUS_BYTES
 

@@ -3,16 +3,19 @@
 import json
 import os
 import random
+import re
 import signal
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from penstock_serving.model.frame import matrix
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from story_bench import audit
+from story_bench import audit, packages
 from story_bench.processes import process_of
 from story_bench.story import NAMESPACE, OPERATOR_NAMESPACE, ROUTERS, told, until
 from story_bench.traffic import Callers, ledger, router_pods
@@ -139,6 +142,65 @@ def test_after_convergence_nobody_writes(story, second):
             break
         assert time.monotonic() < deadline, moments[-1][len(moments[-2]) :]
     assert len(story.items("modeldeployments")) == 3
+
+
+@pytest.fixture(scope="module")
+def iris(story, tmp_path_factory):
+    """A model that compiles and one whose proof fails, each in service, by name."""
+    made = packages.publish(story, tmp_path_factory.mktemp("iris"))
+    story.apply(*map(packages.deployment, made.values()))
+    for name in made:
+        story.until_ready(name)
+    return made
+
+
+@pytest.mark.parametrize(("name", "tolerance"), [("compiled", 1e-5), ("fallback", 1e-12)])
+def test_a_compiled_and_a_fallback_model_answer_as_scikit_learn_does(story, iris, name, tolerance):
+    rows = matrix(dict(zip(packages.COLUMNS, packages.MILLIMETRES.T, strict=True)))
+    answers = packages.answers(story, name)
+    np.testing.assert_array_equal(answers["predict"], iris[name].model.predict(rows))
+    np.testing.assert_allclose(answers["predict_proba"], iris[name].model.predict_proba(rows), rtol=0, atol=tolerance)
+
+
+def test_kubectl_says_what_serves_and_why_it_is_not_the_compiled_form(story, iris):
+    why = "compiled predict_proba is not scikit-learn's on a row of the kind 'reference': its score differs by 0.667"
+    found = described(story, "modeldeployment", "fallback")
+    assert re.search(r"Backend: +scikit-learn\n", found)
+    assert re.search(rf"Fallback Reason: +{re.escape(why)}\n", found)
+    assert re.search(rf"Normal +ServedByScikitLearn .*{re.escape(why)}", found)
+    revision = story.status("fallback")["stable"]["revision"]
+    assert re.search(rf"Fallback Reason: +{re.escape(why)}\n", described(story, "modelrevision", revision))
+    assert why in packages.metadata(story, "fallback")
+
+
+def test_kubectl_shows_the_proof_of_a_compiled_model_its_versions_and_the_measured_difference(story, iris):
+    found = described(story, "modeldeployment", "compiled")
+    assert re.search(r"Backend: +onnx\n", found)
+    assert "Fallback Reason" not in found
+    assert re.search(r"Normal +ServedByOnnx ", found)
+    proof = described(story, "modelrevision", story.status("compiled")["stable"]["revision"])
+    differences = [float(text) for text in re.findall(r"Largest Difference: +(\S+)\n", proof)]
+    assert len(differences) >= 2
+    assert max(differences) < 1e-5
+    (rows,) = re.findall(r"Rows: +(\d+)\n", proof)
+    assert int(rows) > 100
+    said = packages.metadata(story, "compiled")
+    for name in ("Scikit Learn", "Onnx", "Onnxruntime", "Numpy"):
+        (version,) = re.findall(rf" {name}: +(\d\S+)\n", proof)
+        assert version in said
+
+
+def test_what_serves_a_model_is_told_once(story, iris):
+    told = [
+        (event["regarding"]["name"], event["reason"], event.get("deprecatedCount", 1))
+        for event in story.items("events.events.k8s.io")
+        if event["reason"].startswith("ServedBy") and event["regarding"]["name"] in iris
+    ]
+    assert sorted(told) == [("compiled", "ServedByOnnx", 1), ("fallback", "ServedByScikitLearn", 1)]
+
+
+def described(story, kind, name):
+    return story.cluster.kubectl("describe", kind, name, "-n", NAMESPACE)
 
 
 def test_every_container_of_ours_runs_where_restricted_is_enforced(story):

@@ -26,6 +26,8 @@ SHOWN: Mapping[str, Any] = {
     "runtime.env": [{"name": "THREADS", "value": "2"}],
     "runtime.resources.requests": {"cpu": "200m"},
     "runtime.resources.limits": {"memory": "1Gi"},
+    "runtime.trust.skopsTypes": ["fraud.features.Ratio"],
+    "runtime.trust.scikitLearnMismatch": "Allow",
     "runtime.podTemplate.nodeSelector": {"pool": "big"},
     "runtime.podTemplate.tolerations": [{"key": "gpu", "operator": "Exists"}],
     "runtime.podTemplate.priorityClassName": "high",

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from core_bench.api_model import Document
-from core_bench.cluster import crashing, holds, never_ready, promotes, rolls_back_at, unschedulable
+from core_bench.cluster import crashing, holds, never_ready, promotes, rolls_back_at, saying, unschedulable
 from core_bench.operator import Cut
 from core_bench.scenes import new_scene, revision
 from hypothesis import settings
@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 VERSIONS = st.integers(1, 4)
-BEHAVIOURS = st.sampled_from([None, None, crashing(2), crashing(3), never_ready, unschedulable])
+SAYINGS = [saying(words) for words in ('{"backend": "onnx"}', '{"backend": "scikit-learn"}', "no word of ours")]
+BEHAVIOURS = st.sampled_from([None, None, crashing(2), crashing(3), never_ready, unschedulable, *SAYINGS])
 JUDGES = st.sampled_from([holds, promotes, rolls_back_at(5), rolls_back_at(50)])
 
 

@@ -24,6 +24,7 @@ CHANGED: dict[str, Any] = {
     "runtime.image": "example.org/server:2",
     "runtime.env": [{"name": "A", "value": "b"}],
     "runtime.resources": {"limits": {"memory": "1Gi"}},
+    "runtime.trust": {"skopsTypes": ["fraud.features.Ratio"]},
     "runtime.podTemplate": {"nodeSelector": {"pool": "big"}},
     "traffic": {"timeout": "20s"},
     "rollout.strategy": "Immediate",

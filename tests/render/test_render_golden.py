@@ -60,6 +60,7 @@ FULL = revision_spec(
     env=[{"name": "OMP_NUM_THREADS", "value": "1"}, {"name": "EMPTY"}],
     resources={"requests": {"cpu": "500m", "memory": "512Mi"}, "limits": {"memory": "1Gi"}},
 )
+TRUSTING = revision_spec(trust={"skopsTypes": ["fraud.features.Ratio", "fraud.Rank"], "scikitLearnMismatch": "Allow"})
 PLACEMENT = Placement.model_validate(
     {
         "nodeSelector": {"pool": "models"},
@@ -75,6 +76,7 @@ RELEASE = Release(started_at=NOW, epoch=7, step=1, step_since=NOW, weight=5, ter
 RENDERED = {
     "serving-deployment": serving_deployment(MODEL, REVISION, revision_spec(), 2, Placement()),
     "serving-deployment-full": serving_deployment(MODEL, REVISION, FULL, 5, PLACEMENT),
+    "serving-deployment-trusting": serving_deployment(MODEL, REVISION, TRUSTING, 2, Placement()),
     "service": service(MODEL, Service(), "default", 20001),
     "service-load-balancer": service(
         MODEL,

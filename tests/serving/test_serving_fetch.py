@@ -360,7 +360,8 @@ def run(tmp_path: Path, **environment: str) -> tuple[int, dict[str, str]]:
     log = tmp_path / "termination-log"
     finished = subprocess.run(
         [sys.executable, "-m", "penstock_serving.fetch"],
-        env={contract.ENV_TERMINATION_LOG: str(log), contract.ENV_MODEL_ROOT: str(tmp_path / "models"), **environment},
+        env=os.environ
+        | {contract.ENV_TERMINATION_LOG: str(log), contract.ENV_MODEL_ROOT: str(tmp_path / "models"), **environment},
         check=False,
         capture_output=True,
         timeout=60,
@@ -370,7 +371,8 @@ def run(tmp_path: Path, **environment: str) -> tuple[int, dict[str, str]]:
 
 def test_the_init_container_fetches(tree: Path, root: Path, tmp_path: Path) -> None:
     digest = tree_digest(tree)
-    assert run(tmp_path, PENSTOCK_MODEL_URI=str(tree), PENSTOCK_MODEL_DIGEST=digest) == (0, {})
+    code, said = run(tmp_path, PENSTOCK_MODEL_URI=str(tree), PENSTOCK_MODEL_DIGEST=digest)
+    assert (code, said["backend"]) == (0, "scikit-learn")
     assert_only(root, root / digest.replace(":", "-"), digest)
 
 

@@ -23,6 +23,7 @@ CHANGES: Mapping[str, Change] = MappingProxyType(
         "runtime.image": Change.NEW_REVISION,
         "runtime.env": Change.NEW_REVISION,
         "runtime.resources": Change.NEW_REVISION,
+        "runtime.trust": Change.NEW_REVISION,
         "runtime.podTemplate": Change.NOW,
         "traffic": Change.NOW,
         "rollout.strategy": Change.FROZEN,

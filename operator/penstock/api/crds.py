@@ -66,6 +66,7 @@ RESOURCES = (
             Column("Weight", ".status.candidate.weight", "integer"),
             _AGE,
             Column("Phase", ".status.phase", wide=True),
+            Column("Backend", ".status.stable.backend", wide=True),
             Column("Message", ".status.message", wide=True),
         ),
         scale={
@@ -82,6 +83,7 @@ RESOURCES = (
             Column("Deployment", ".spec.deployment"),
             Column("Role", ".record.role"),
             Column("Reason", ".record.reason"),
+            Column("Backend", ".record.served.backend"),
             _AGE,
             Column("Digest", ".spec.model.digest", wide=True),
             Column("Image", ".spec.image", wide=True),

@@ -17,8 +17,9 @@ from penstock.api.model import Access, ModelUri
 from penstock.api.reasons import Reason
 from penstock.api.references import Digest, ImageReference, Label
 from penstock.api.rollout import Stickiness, Strategy
-from penstock.api.runtime import Resources, Variable
+from penstock.api.runtime import Resources, Trust, Variable
 from penstock.api.scalars import Share
+from penstock.api.served import Served
 
 
 class PinnedModel(Part):
@@ -47,6 +48,8 @@ class ModelRevisionSpec(Part):
     """Environment variables of the model server."""
     resources: Resources = Resources()
     """What a pod's model server asks for and may use at most."""
+    trust: Trust = Trust()
+    """What of the model is trusted beyond its digest."""
     template_version: Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
     """Version of the template that its pods are rendered with for life."""
 
@@ -114,6 +117,8 @@ class Record(Part):
     """Time of the last retry that was asked for and done."""
     promoted_at: Instant | None = None
     """When it was last promoted."""
+    served: Served | None = None
+    """How it is served, as its newest ready pod says. Left out: no pod has said so."""
     release: Release | None = None
     """Its release."""
 

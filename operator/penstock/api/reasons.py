@@ -72,7 +72,10 @@ class Reason(StrEnum):
     MISCONFIGURED = "Misconfigured", "The pod lacks what it needs to run; the message names it."
     MODEL_UNREACHABLE = "ModelUnreachable", "spec.model.uri cannot be read just now; see the address and the network."
     MODEL_NOT_FOUND = "ModelNotFound", "There is nothing at spec.model.uri; correct it."
-    MODEL_FORBIDDEN = "ModelForbidden", "spec.model.uri may not be read; see spec.model.access."
+    MODEL_FORBIDDEN = (
+        "ModelForbidden",
+        "spec.model.uri may not be read, see spec.model.access; or it holds types that spec.runtime.trust does not name.",
+    )
     DIGEST_MISMATCH = "DigestMismatch", "The content is not what spec.model.digest says; correct one of the two."
     MODEL_TOO_LARGE = "ModelTooLarge", "The model exceeds what may be fetched; serve a smaller one or raise the limit."
     ARCHIVE_REFUSED = "ArchiveRefused", "The archive holds paths or links that could escape; pack the model anew."
@@ -80,7 +83,7 @@ class Reason(StrEnum):
     DIGEST_NOT_PINNED = "DigestNotPinned", "This format can run code; set spec.model.digest (penstock digest DIR)."
     SCIKIT_LEARN_MISMATCH = (
         "ScikitLearnMismatch",
-        "The model needs another scikit-learn; choose a fitting runtime.image.",
+        "The model needs another scikit-learn; choose a fitting runtime.image, or take the risk by spec.runtime.trust.",
     )
     SELF_TEST_FAILED = "SelfTestFailed", "The model does not load or fails its trial inference; see the pod's log."
     NO_SPACE = "NoSpace", "The volume for models is full; raise spec.runtime.resources."

@@ -49,6 +49,15 @@ class VariableName(Scalar):
     form = "the name of a variable has only letters, digits and _, and does not begin with a digit"
 
 
+class PythonType(Scalar):
+    """The name of a Python class with its module."""
+
+    __slots__ = ()
+    pattern = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+$"
+    max_length = 128
+    form = "a type is named with its module, like sklearn.ensemble.IsolationForest"
+
+
 class Digest(Scalar):
     """What `penstock digest` prints: the SHA-256 of a file or a directory tree."""
 

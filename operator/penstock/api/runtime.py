@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from penstock.api.base import MAP_BY_NAME, Part, Rule, Stored
-from penstock.api.references import ImageReference, ObjectName, ObjectReference, VariableName
+from penstock.api.references import ImageReference, ObjectName, ObjectReference, PythonType, VariableName
 from penstock.api.scalars import Quantity
 
 MAX_REPLICAS = 1000
@@ -68,6 +68,24 @@ class Resources(Part):
     )
 
 
+class VersionMismatch(StrEnum):
+    """What becomes of an estimator of another minor version of scikit-learn than the image's."""
+
+    REFUSE = "Refuse"
+    ALLOW = "Allow"
+
+
+class Trust(Part):
+    """What of a model is trusted beyond its digest. A model never says so itself."""
+
+    skops_types: Annotated[tuple[PythonType, ...], Field(max_length=50)] = ()
+    """Types that a skops file may hold beyond those that skops itself trusts, with their modules. Opening them runs
+    their code."""
+    scikit_learn_mismatch: VersionMismatch = VersionMismatch.REFUSE
+    """Whether an estimator is served by another minor version of scikit-learn than the one that it was made with. It
+    may answer differently. The compiled form of a model does not depend on it."""
+
+
 class TolerationOperator(StrEnum):
     """How a taint's value is compared."""
 
@@ -121,5 +139,7 @@ class Runtime(Part):
     """Environment variables of the model server."""
     resources: Resources = Resources()
     """What a pod's model server asks for and may use at most."""
+    trust: Trust = Trust()
+    """What of a model is trusted beyond its digest."""
     pod_template: Placement = Placement()
     """Where the pods run and how their images are pulled. Applies to pods made from now on."""

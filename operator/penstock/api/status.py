@@ -15,6 +15,7 @@ from penstock.api.guardrail import Metric
 from penstock.api.phases import Phase
 from penstock.api.reasons import Reason
 from penstock.api.references import Label
+from penstock.api.served import Backend, Remark
 
 MAX_STATUS_BYTES = 16 * 1024
 
@@ -28,6 +29,10 @@ class StableStatus(Part):
 
     revision: RevisionName
     """Name of the ModelRevision."""
+    backend: Backend | None = None
+    """What computes its answers: onnx, scikit-learn, or unknown. Its ModelRevision has the proof of the compiled form."""
+    fallback_reason: Remark | None = None
+    """Why that is not the compiled form, cut at 200 bytes; its ModelRevision has more."""
 
 
 class CandidateStatus(Part):
@@ -35,6 +40,10 @@ class CandidateStatus(Part):
 
     revision: RevisionName
     """Name of the ModelRevision."""
+    backend: Backend | None = None
+    """What computes its answers, as in stable. Left out until a pod of it is ready."""
+    fallback_reason: Remark | None = None
+    """Why that is not the compiled form, cut at 200 bytes; its ModelRevision has more."""
     weight: Annotated[int, Field(strict=True, ge=0, le=100)] = 0
     """Percent of the traffic that it gets."""
     step: Count = 0

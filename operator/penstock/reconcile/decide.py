@@ -17,6 +17,7 @@ from penstock.reconcile.book import Book
 from penstock.reconcile.hearing import Hearing, Request, hear, note
 from penstock.reconcile.in_force import noted
 from penstock.reconcile.lost import lost_stable
+from penstock.reconcile.served import with_served
 from penstock.reconcile.terms import terms_of
 from penstock.reconcile.wanted import Wanted
 from penstock.rollout.machine import next_move, next_move_of_first, watch
@@ -49,7 +50,7 @@ def decide(world: World, wanted: Wanted | None, obstacle: Trouble | None) -> Dec
     book = _ended(book, world, name, now)
     book = _begun(book, world, wanted, obstacle, hearing, now)
     book, hold = _moved(book, world, obstacle, hearing, now)
-    book = _memorised(book, world)
+    book = _memorised(with_served(book, world.pods), world)
     return Decided(book if world.unreadable else noted(book, world.deployment), hold, hearing)
 
 

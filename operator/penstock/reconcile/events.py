@@ -7,13 +7,18 @@ from penstock.api.base import clip
 from penstock.api.modeldeployment import ModelDeployment
 from penstock.api.names import API_VERSION
 from penstock.api.phases import Phase
-from penstock.api.status import ActionResult, ModelDeploymentStatus, Outcome
+from penstock.api.served import Backend
+from penstock.api.status import ActionResult, CandidateStatus, ModelDeploymentStatus, Outcome, StableStatus
 from penstock.reconcile.effects import Event, EventType, Ref
 
 _TOLD = frozenset(
     {Phase.HOLDING, Phase.PAUSED, Phase.DEADLINE_EXCEEDED, Phase.REFUSED, Phase.FAILED, Phase.UNAVAILABLE}
 )
 """Phases that people are told of; the others follow from steps and outcomes, which they are told of."""
+_SERVED = {
+    Backend.ONNX: ("ServedByOnnx", "is served by ONNX Runtime; its ModelRevision tells what was proved"),
+    Backend.SCIKIT_LEARN: ("ServedByScikitLearn", "is served by scikit-learn"),
+}
 _GOOD = frozenset({Outcome.PROMOTED, Outcome.SUPERSEDED, Outcome.RETURNED})
 
 
@@ -25,6 +30,7 @@ def events_of(deployment: ModelDeployment, after: ModelDeploymentStatus) -> Iter
     before = deployment.status
     yield from _outcomes(deployment, before, after)
     yield from _steps(deployment, before, after)
+    yield from _served(deployment, before, after)
     yield from _phases(deployment, before, after)
     yield from _answers(deployment, before, after)
 
@@ -61,6 +67,29 @@ def _steps(deployment: ModelDeployment, before: ModelDeploymentStatus, after: Mo
         deployment, EventType.NORMAL, "Releasing", "SetWeight", says, now.revision, str(now.step), str(now.weight),
         now.since.isoformat(),
     )  # fmt: skip
+
+
+def _served(
+    deployment: ModelDeployment, before: ModelDeploymentStatus, after: ModelDeploymentStatus
+) -> Iterator[Event]:
+    """What serves a revision, when its pods first say so and when they say otherwise; not again when one that was
+    released before comes back."""
+    known = {arm.revision: (arm.backend, arm.fallback_reason) for arm in _arms(before)}
+    released = {row.revision for row in before.history}
+    for arm in _arms(after):
+        now = (arm.backend, arm.fallback_reason)
+        if arm.backend not in _SERVED or known.get(arm.revision, now if arm.revision in released else None) == now:
+            continue
+        reason, says = _SERVED[arm.backend]
+        why = "" if arm.fallback_reason is None else f": {arm.fallback_reason}"
+        yield _event(
+            deployment, EventType.NORMAL, reason, "Serve", f"{arm.revision} {says}{why}",
+            arm.revision, arm.backend, arm.fallback_reason or "",
+        )  # fmt: skip
+
+
+def _arms(status: ModelDeploymentStatus) -> tuple[StableStatus | CandidateStatus, ...]:
+    return tuple(arm for arm in (status.stable, status.candidate) if arm is not None)
 
 
 def _phases(

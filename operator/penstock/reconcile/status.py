@@ -5,6 +5,7 @@ from penstock.api.modelrevision import ModelRevision
 from penstock.api.names import LABEL_DEPLOYMENT, LABEL_REVISION
 from penstock.api.phases import Phase
 from penstock.api.reasons import Reason
+from penstock.api.served import Backend
 from penstock.api.status import CandidateStatus, EvidenceRow, ModelDeploymentStatus, StableStatus
 from penstock.reconcile.assess import evidence_of
 from penstock.reconcile.book import Book
@@ -42,7 +43,7 @@ def status_of(world: World, decided: Decided, wanted: Wanted | None, outlook: Ou
         ),
         replicas=0 if stable is None else _replicas(world, stable),
         selector="" if stable is None else _selector(deployment.metadata.name, stable),
-        stable=None if stable is None else StableStatus(revision=stable.metadata.name),
+        stable=_stable(stable),
         candidate=_candidate(candidate),
         evidence=_evidence(world, book),
         history=history_of(book.revisions.values(), before.history),
@@ -113,13 +114,31 @@ def _released(stable: ModelRevision | None, wanted: Wanted | None, outlook: Outl
     return False, outlook.reason, outlook.message
 
 
+def _stable(stable: ModelRevision | None) -> StableStatus | None:
+    if stable is None:
+        return None
+    backend, why = _served(stable)
+    return StableStatus(revision=stable.metadata.name, backend=backend, fallback_reason=why)
+
+
 def _candidate(candidate: ModelRevision | None) -> CandidateStatus | None:
     if candidate is None or candidate.record.release is None:
         return None
     release = candidate.record.release
+    backend, why = _served(candidate)
     return CandidateStatus(
-        revision=candidate.metadata.name, weight=release.weight, step=release.step, since=release.step_since
+        revision=candidate.metadata.name,
+        backend=backend,
+        fallback_reason=why,
+        weight=release.weight,
+        step=release.step,
+        since=release.step_since,
     )
+
+
+def _served(revision: ModelRevision) -> tuple[Backend | None, str | None]:
+    served = revision.record.served
+    return (None, None) if served is None else (served.backend, served.fallback_reason)
 
 
 def _evidence(world: World, book: Book) -> tuple[EvidenceRow, ...]:

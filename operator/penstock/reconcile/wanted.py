@@ -40,6 +40,7 @@ def wanted_of(deployment: str, spec: ModelDeploymentSpec, defaults: Defaults) ->
             image=image,
             env=spec.runtime.env,
             resources=spec.runtime.resources,
+            trust=spec.runtime.trust,
             template_version=CURRENT,
         ),
     )
@@ -51,7 +52,7 @@ def content_hash(spec: ModelDeploymentSpec) -> str:
     content = {
         "model": spec.model.model_dump(mode="json", by_alias=True, exclude_defaults=True),
         "runtime": spec.runtime.model_dump(
-            mode="json", by_alias=True, exclude_defaults=True, include={"image", "env", "resources"}
+            mode="json", by_alias=True, exclude_defaults=True, include={"image", "env", "resources", "trust"}
         ),
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

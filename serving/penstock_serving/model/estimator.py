@@ -78,7 +78,8 @@ def open_skops(content: bytes, trusted: Sequence[str]) -> Any:
         shown = ", ".join(name[:100] for name in refused[:20])
         raise BadModelError(
             contract.REASON_FORBIDDEN,
-            f"{SKOPS_FILE} holds types that nobody trusts: {shown}; when you do, name them in {contract.ENV_SKOPS_TRUSTED}",
+            f"{SKOPS_FILE} holds types that nobody trusts: {shown}; when you do, name them in "
+            f"spec.runtime.trust.skopsTypes, without Kubernetes in {contract.ENV_SKOPS_TRUSTED}",
         )
     try:
         return skops.loads(content, trusted=list(trusted))
@@ -113,7 +114,8 @@ def require_versions(made_with: str, trust: Trust) -> None:
             contract.REASON_VERSION_MISMATCH,
             f"the model was made with scikit-learn {made_with}, this image serves with {installed}; "
             "an estimator is good for its own minor version only: serve it with a matching image or train again "
-            f"({contract.ENV_SCIKIT_LEARN_MISMATCH}=allow takes the risk)",
+            f"(spec.runtime.trust.scikitLearnMismatch: Allow takes the risk, without Kubernetes "
+            f"{contract.ENV_SCIKIT_LEARN_MISMATCH}=allow)",
         )
 
 

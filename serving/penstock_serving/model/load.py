@@ -12,34 +12,28 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from penstock_serving import contract
-from penstock_serving.model import serving as serving_json
-from penstock_serving.model.compiled import open_proved
+from penstock_serving.compile.result import Proof
+from penstock_serving.model.choice import choose, recorded
 from penstock_serving.model.errors import BadModelError
 from penstock_serving.model.estimator import open_pickle, open_skops, require_versions
 from penstock_serving.model.files import (
-    ESTIMATOR_FILES,
     EXPLAIN_FILE,
     GOLDEN_FILE,
     GRAPH_FILE,
-    MODEL_FILE,
-    SERVING_FILE,
+    ONNX_FILE,
     SIGNATURE_FILE,
     SKOPS_FILE,
 )
 from penstock_serving.model.frame import Matrix
 from penstock_serving.model.graph import open_graph
 from penstock_serving.model.outputs import methods
-from penstock_serving.model.serving import Serving
 from penstock_serving.model.signature import Signature
 from penstock_serving.model.signature_json import load as load_signature
 from penstock_serving.model.trust import NOTHING_MORE, Trust
 from penstock_serving.model.verified import Verified, verified
-
-if TYPE_CHECKING:
-    from penstock_serving.compile.result import Proof
 
 Methods = Mapping[str, Callable[[Matrix], Matrix]]
 
@@ -69,7 +63,7 @@ class Model:
     backend: str
     fallback_reason: str = ""
     rows_independent: bool = False
-    proof: "Proof | None" = None
+    proof: Proof | None = None
     explainer: bytes | str = "the model has no package"
 
     def method(self, output: str) -> Callable[[Matrix], Matrix]:
@@ -90,7 +84,10 @@ class Model:
             shown |= {
                 "proof_rows": str(sum(count for _, count in self.proof.rows)),
                 "proof_largest_differences": ", ".join(differences),
+                "proof_scikit_learn": self.proof.versions.scikit_learn,
+                "proof_onnx": self.proof.versions.onnx,
                 "proof_onnxruntime": self.proof.versions.onnxruntime,
+                "proof_numpy": self.proof.versions.numpy,
             }
         return shown
 
@@ -112,20 +109,23 @@ def load_model(
     with verified(directory, pinned) as files:
         signature = load_signature(files.read(SIGNATURE_FILE))
         golden = _golden(files.read(GOLDEN_FILE))
-        serving = _serving(files)
+        serving = recorded(files)
         explainer: bytes | str = serving.not_explained or "its package holds no explainer"
         if EXPLAIN_FILE in files:
             explainer = files.read(EXPLAIN_FILE)
-        opened = open_proved(files, serving, signature)
-        if not isinstance(opened, str):
+        choice = choose(files, serving)
+        if choice.proof is not None:
+            # onnxruntime is paid for only where it serves
+            from penstock_serving.compile.opening import open_bytes
+
             return Model(
-                opened.methods,
+                open_bytes(files.read(ONNX_FILE), signature),
                 signature,
                 golden,
                 pinned,
-                backend="onnx",
-                rows_independent=opened.proof.rows_independent,
-                proof=opened.proof,
+                choice.backend,
+                rows_independent=choice.proof.rows_independent,
+                proof=choice.proof,
                 explainer=explainer,
             )
         estimator = _estimator(files, serving.estimator, signature, trust, before_unpickling)
@@ -137,25 +137,22 @@ def load_model(
                 f"{serving.estimator} holds a {type(estimator).__name__} without the method {output.name}(); "
                 "package a fitted scikit-learn estimator",
             )
-    if serving.estimator == GRAPH_FILE:
-        return Model(
-            found, signature, golden, pinned, "onnx", rows_independent=serving.rows_independent, explainer=explainer
-        )
     return Model(
-        found, signature, golden, pinned, "scikit-learn", opened, serving.rows_independent, explainer=explainer
+        found,
+        signature,
+        golden,
+        pinned,
+        choice.backend,
+        choice.fallback_reason,
+        serving.rows_independent,
+        explainer=explainer,
     )
 
 
 def of_estimator(estimator: object, signature: Signature, golden: Golden, digest: str) -> Model:
     """A fitted estimator as a model, without a package."""
     found = methods(estimator, [output.name for output in signature.outputs])
-    return Model(found, signature, golden, digest, "scikit-learn", "an estimator in memory")
-
-
-def _serving(files: Verified) -> Serving:
-    if SERVING_FILE in files:
-        return serving_json.load(files.read(SERVING_FILE))
-    return serving_json.unrecorded(next((name for name in ESTIMATOR_FILES if name in files), MODEL_FILE))
+    return Model(found, signature, golden, digest, contract.BACKEND_SCIKIT_LEARN, "an estimator in memory")
 
 
 def _estimator(

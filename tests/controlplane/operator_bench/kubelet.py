@@ -11,6 +11,7 @@ from operator_bench.admin import MERGE, Admin, Json
 
 NODE = "bench-node"
 ROUTER_COMPONENT = "router"
+FETCH = "fetch"
 
 
 def _now() -> str:
@@ -24,6 +25,8 @@ class Kubelet:
     def __init__(self, kubeconfig) -> None:
         self._admin = Admin(kubeconfig)
         self.unready: set[str] = set()
+        self.last_words: dict[str, str] = {}
+        """What the containers that fetch models have said when they were done, by name of the ModelDeployment."""
         self.routerless: set[str] = set()
         """Namespaces whose router pods do not become ready."""
         self.routers: dict[str, tuple[str, str]] = {}
@@ -94,6 +97,11 @@ class Kubelet:
             "podIP": address,
             "podIPs": [{"ip": address}],
             "conditions": conditions,
+            "initContainerStatuses": [
+                _ended(c, self.last_words.get(pod["metadata"]["labels"].get("penstock.dev/deployment", ""), ""))
+                for c in pod["spec"].get("initContainers", ())
+                if c["name"] == FETCH
+            ],
             "containerStatuses": [_running(c, ready) for c in pod["spec"]["containers"]],
         }
 
@@ -111,6 +119,18 @@ class Kubelet:
 
 def _path(pod: Json) -> str:
     return f"/api/v1/namespaces/{pod['metadata']['namespace']}/pods/{pod['metadata']['name']}"
+
+
+def _ended(container: Json, words: str) -> Json:
+    return {
+        "name": container["name"],
+        "image": container["image"],
+        "imageID": container["image"],
+        "ready": True,
+        "started": False,
+        "restartCount": 0,
+        "state": {"terminated": {"exitCode": 0, "reason": "Completed", "message": words}},
+    }
 
 
 def _running(container: Json, ready: bool) -> Json:

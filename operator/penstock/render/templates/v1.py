@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from penstock.api import contract
 from penstock.api.modelrevision import ModelRevisionSpec
 from penstock.api.names import LABEL_REVISION
-from penstock.api.runtime import Placement
+from penstock.api.runtime import Placement, Trust, VersionMismatch
 from penstock.api.traffic import MAX_BODY
 from penstock.render.placement import placed, resources_of, spread
 from penstock.render.security import container_security, pod_security
@@ -86,7 +86,7 @@ def _monitor(revision: str, spec: ModelRevisionSpec) -> Manifest:
 
 
 def _server(revision: str, spec: ModelRevisionSpec) -> Manifest:
-    env = _identity(revision, spec) | {contract.ENV_MAX_BODY_BYTES: str(MAX_BODY.bytes)}
+    env = _identity(revision, spec) | {contract.ENV_MAX_BODY_BYTES: str(MAX_BODY.bytes)} | _trusted(spec.trust)
     own = [{"name": str(variable.name), "value": variable.value} for variable in spec.env]
     return _container(SERVER, spec, "penstock_serving.server") | {
         "env": [*own, *_variables(env)],
@@ -109,6 +109,14 @@ def _probe(path: str, period: int, failures: int) -> Manifest:
         "timeoutSeconds": max(1, period // 2),
         "failureThreshold": failures,
     }
+
+
+def _trusted(trust: Trust) -> dict[str, str]:
+    """What is written of it alone, so that the pods of revisions from before it could be written stay as they are."""
+    types = {contract.ENV_SKOPS_TRUSTED: ",".join(map(str, trust.skops_types))} if trust.skops_types else {}
+    if trust.scikit_learn_mismatch is VersionMismatch.REFUSE:
+        return types
+    return types | {contract.ENV_SCIKIT_LEARN_MISMATCH: trust.scikit_learn_mismatch.value.lower()}
 
 
 def _identity(revision: str, spec: ModelRevisionSpec) -> dict[str, str]:
