@@ -119,14 +119,17 @@ class Telling:
 
     def totals(self) -> Counts:
         """All workers' counts, as they are now. May wait for a quarter of a second, so not for the event loop."""
-        others = [slot for slot in range(self._shared.workers) if slot != self._slot]
-        times = {slot: self._shared.times(slot) for slot in others}
-        for slot in others:
+        if self._shared.workers == 1:
+            return self._counts()
+        slots = range(self._shared.workers)
+        times = [self._shared.times(slot) for slot in slots]
+        for slot in slots:
+            # This worker's own too: a total that was seen must not go back should it be killed right after.
             self._shared.ask(slot)
         deadline = time.monotonic() + _ANSWER_SECONDS
-        while time.monotonic() < deadline and any(self._shared.times(slot) == times[slot] for slot in others):
+        while time.monotonic() < deadline and any(self._shared.times(slot) == times[slot] for slot in slots):
             time.sleep(_LOOK_SECONDS)
-        found = total([self._counts(), *map(self._shared.told, others)])
+        found = total([self._counts(), *(self._shared.told(slot) for slot in slots if slot != self._slot)])
         found.replaced = self._shared.replaced
         return found
 
