@@ -14,7 +14,18 @@ from typing import Any
 import grpc
 from penstock_serving.protocol import open_inference_pb2 as pb
 
-from tests.serving.hostile_requests import GOOD, KINDS, MAX_BODY, PATHS, SECRET, Hostile, conversation, document, mangle, request
+from tests.serving.hostile_requests import (
+    GOOD,
+    KINDS,
+    MAX_BODY,
+    PATHS,
+    SECRET,
+    Hostile,
+    conversation,
+    document,
+    mangle,
+    request,
+)
 
 AT_ONCE = 24
 TRICKLING = 60
@@ -22,7 +33,9 @@ ANSWER_SECONDS = 60.0
 TAIL_SECONDS = 0.02
 _STATUS = re.compile(rb"^HTTP/1\.1 (\d{3}) ", re.MULTILINE)
 _EXCUSED: dict[int, Callable[[bytes], bool]] = {
-    501: lambda content: b"transfer-encoding" in content.lower(),  # a transfer coding that is not offered (RFC 9112, 6.1)
+    501: lambda content: (
+        b"transfer-encoding" in content.lower()
+    ),  # a transfer coding that is not offered (RFC 9112, 6.1)
     504: lambda content: b"rq-timeout-ms: " in content.lower() or b"explain" in content.lower(),
 }
 """Statuses of 500 and more that are right, and for which requests: 504 where the caller waits for a millisecond only, or
@@ -220,11 +233,15 @@ class GrpcAttack:
 
 def hostile_message(chance: random.Random) -> bytes:
     """A ModelInferRequest with some of it wrong, then perhaps with some of its bytes wrong."""
-    message = pb.ModelInferRequest(model_name=chance.choice(["fraud"] * 9 + ["other"]), id="x" * chance.choice([0, 1, 300]))
+    message = pb.ModelInferRequest(
+        model_name=chance.choice(["fraud"] * 9 + ["other"]), id="x" * chance.choice([0, 1, 300])
+    )
     fields = {"FP64": "fp64_contents", "FP32": "fp32_contents", "INT64": "int64_contents", "BOOL": "bool_contents"}
     for name, kind in KINDS.items():
         shape = chance.choice([[1]] * 6 + [[], [0], [-1], [1, 1], [2**62, 2**62], [1, 1, 1]])
-        item = message.inputs.add(name=chance.choice([name] * 9 + ["", SECRET[:3], "x" * 200]), datatype=kind, shape=shape)
+        item = message.inputs.add(
+            name=chance.choice([name] * 9 + ["", SECRET[:3], "x" * 200]), datatype=kind, shape=shape
+        )
         if chance.random() < 0.05:
             item.datatype = chance.choice(["FP16", "", "int64", "UINT8"])
         value = GOOD[name] if chance.random() < 0.9 else chance.choice([0, 1])

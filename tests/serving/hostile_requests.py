@@ -76,7 +76,11 @@ HEADERS = [
     b"Range: bytes=0-", b"Accept: image/png", b"Accept-Encoding: *;q=0", b"Cookie: " + b"a=b;" * 200, b"X:", b"Date: never",
     b"If-None-Match: *", b"X-HTTP-Method-Override: DELETE", b"X-Forwarded-Host: ../../etc", b"Authorization: Basic //8=",
 ]  # fmt: skip
-ENDING_HEADERS = [b"Connection: close", b"Connection: Upgrade\r\nUpgrade: websocket", b"x-envoy-expected-rq-timeout-ms: 1"]
+ENDING_HEADERS = [
+    b"Connection: close",
+    b"Connection: Upgrade\r\nUpgrade: websocket",
+    b"x-envoy-expected-rq-timeout-ms: 1",
+]
 
 
 def spoil(chance: random.Random, parsed: Any) -> Any:
@@ -167,8 +171,10 @@ def huge_documents(chance: random.Random) -> bytes:
     good = json.dumps(document()).encode()[1:-1]
     content = chance.choice(
         [
-            lambda: b'{"inputs":[{"name":"amount","datatype":"FP64","shape":[%d],"data":[%b]}]}'
-            % (size // 2, b",".join([b"1"] * (size // 2))),
+            lambda: (
+                b'{"inputs":[{"name":"amount","datatype":"FP64","shape":[%d],"data":[%b]}]}'
+                % (size // 2, b",".join([b"1"] * (size // 2)))
+            ),
             lambda: b'{"inputs":[{"name":"amount","datatype":"INT64","shape":[1],"data":[%b]}]}' % (b"9" * size),
             lambda: b'{"inputs":[{"name":"amount","datatype":"FP64","shape":[1],"data":[0.%b]}]}' % (b"1" * size),
             lambda: b'{"inputs":[{"name":"%b","datatype":"FP64","shape":[1],"data":[1]}]}' % (b"n" * size),
@@ -178,7 +184,10 @@ def huge_documents(chance: random.Random) -> bytes:
             lambda: b"{%b,%b}" % (b",".join(b'"%d":0' % number for number in range(size // 10)), good),
             lambda: b'{"instances":[%b]}' % b",".join([b"[]"] * (size // 3)),
             lambda: b'{%b,"outputs":[%b]}' % (good, b",".join([b'{"name":"predict"}'] * (size // 20))),
-            lambda: b'{"inputs":[{"name":"country","datatype":"BYTES","shape":[1],"data":["%b"]}]}' % (b"\\u00e9" * (size // 6)),
+            lambda: (
+                b'{"inputs":[{"name":"country","datatype":"BYTES","shape":[1],"data":["%b"]}]}'
+                % (b"\\u00e9" * (size // 6))
+            ),
             lambda: b" " * size + b"{%b}" % good,
         ]
     )()
@@ -200,7 +209,14 @@ def binary_tensors(chance: random.Random) -> bytes:
         raw = content
         if chance.random() < 0.3:
             raw = chance.choice(
-                [b"", b"\xff" * len(raw), raw[:-1], raw + b"\x00", struct.pack("<I", 2**32 - 1) + raw, chance.randbytes(20)]
+                [
+                    b"",
+                    b"\xff" * len(raw),
+                    raw[:-1],
+                    raw + b"\x00",
+                    struct.pack("<I", 2**32 - 1) + raw,
+                    chance.randbytes(20),
+                ]
             )
         size = len(raw) + chance.choice([0] * 12 + [1, -1, 2**40, -(2**70)])
         inputs.append(
@@ -226,7 +242,8 @@ def foreign_bodies(chance: random.Random) -> bytes:
         b'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><a>&b;</a>',
         b"inputs=1&inputs=2", b"--x\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n--x--\r\n",
         b"PK\x03\x04" + chance.randbytes(50), chance.randbytes(chance.choice([1, 100, 10_000])), b"\x00" * 1000,
-        b"\xef\xbb\xbf" + json.dumps(document()).encode(), json.dumps(document()).encode("utf-16"), b"null", b"[]", b"{}", b'""',
+        b"\xef\xbb\xbf" + json.dumps(document()).encode(), json.dumps(document()).encode("utf-16"), b"null", b"[]",
+        b"{}", b'""',
     ]  # fmt: skip
     headers = chance.sample(HEADERS, chance.choice([0, 0, 1]))
     return request(b"POST", PATHS[chance.choice(list(PATHS)[:2])], chance.choice(bodies), *headers)
@@ -241,10 +258,14 @@ def elsewhere(chance: random.Random) -> bytes:
     """Methods and paths that nobody has."""
     path = chance.choice(
         [
-            *PAGES, *PATHS.values(), b"/v2/models/" + b"%2f.." * chance.randint(1, 50) + b"/etc/passwd", b"/%00", b"/%ff%fe", b"/%",
-            b"//v2", b"/v2/models/fraud/versions/9/infer", b"/v2/models/fraud/versions//infer", b"/v1/models/fraud:", b"/v2/models//",
-            b"/v2/models/other/infer", b"/v2/repository/models/fraud/load", b"/metrics", b"/v2/../../etc/shadow", b"http://x/v2",
-            b"http://x", b"/v2?" + b"a=b&" * 300, b"/" + b"a" * chance.choice([100, 4000, 8000]), b"/v2/models/" + b"\xc3\xa9" * 20,
+            *PAGES, *PATHS.values(), b"/v2/models/" + b"%2f.." * chance.randint(1, 50) + b"/etc/passwd", b"/%00",
+            b"/%ff%fe", b"/%",
+            b"//v2", b"/v2/models/fraud/versions/9/infer", b"/v2/models/fraud/versions//infer", b"/v1/models/fraud:",
+            b"/v2/models//",
+            b"/v2/models/other/infer", b"/v2/repository/models/fraud/load", b"/metrics", b"/v2/../../etc/shadow",
+            b"http://x/v2",
+            b"http://x", b"/v2?" + b"a=b&" * 300, b"/" + b"a" * chance.choice([100, 4000, 8000]),
+            b"/v2/models/" + b"\xc3\xa9" * 20,
         ]
     )  # fmt: skip
     method = chance.choice([b"GET", b"GET", b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS", b"TRACE", b"PROPFIND"])
@@ -313,7 +334,8 @@ def smuggled(chance: random.Random) -> bytes:
     lines = chance.choice(
         [
             b"Content-Length: 3\r\nTransfer-Encoding: chunked", b"Transfer-Encoding: chunked\r\nContent-Length: 3",
-            b"Content-Length: 3\r\nContent-Length: 4", b"Content-Length: 3, 3", b"Content-Length: +3", b"Content-Length: 0x3",
+            b"Content-Length: 3\r\nContent-Length: 4", b"Content-Length: 3, 3", b"Content-Length: +3",
+            b"Content-Length: 0x3",
             b"Content-Length: -1", b"Content-Length: 3 4", b"Content-Length:", b"Content-Length : 3", b" Content-Length: 3",
             b"Content-Length: 3\nX: y", b"Content-Length: \xb3", b"Transfer-Encoding: chunked, identity", b"X: a\r\n b",
             b"Transfer-Encoding: identity", b"Transfer-Encoding: gzip", b"Transfer-Encoding: xchunked", b"X\x00: y",
@@ -321,7 +343,9 @@ def smuggled(chance: random.Random) -> bytes:
             b"Transfer_Encoding: chunked", b"Host: x", b"Host: y\r\nHost: z", b"X: y\rContent-Length: 3", b"(): y", b": y",
         ]
     )  # fmt: skip
-    body = chance.choice([b"abc", b"0\r\n\r\n", b"3\r\nabc\r\n0\r\n\r\n", b"3\nabc\n0\n\n", b"-1\r\n", b"g\r\n", b"3\r\nabcX0\r\n\r\n"])
+    body = chance.choice(
+        [b"abc", b"0\r\n\r\n", b"3\r\nabc\r\n0\r\n\r\n", b"3\nabc\n0\n\n", b"-1\r\n", b"g\r\n", b"3\r\nabcX0\r\n\r\n"]
+    )
     start = chance.choice([b"POST /v2/models/fraud/infer HTTP/1.1\r\nHost: x", b"GET /v2 HTTP/1.1\r\nHost: x"])
     return b"%b\r\n%b\r\n\r\n%b" % (start, lines, body) + b"GET /v2 HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -329,13 +353,18 @@ def smuggled(chance: random.Random) -> bytes:
 def other_protocols(chance: random.Random) -> bytes:
     return chance.choice(
         [
-            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + chance.randbytes(500), b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00" * 9,
+            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + chance.randbytes(500),
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00" * 9,
             b"SSH-2.0-OpenSSH_9.0\r\n", b"\x05\x01\x00", b"*1\r\n$4\r\nPING\r\n", b"GET /\r\n", b"GET / HTTP/0.9\r\n\r\n",
-            b"GET / HTTP/3.0\r\nHost: x\r\n\r\n", b"GET / HTTP/1.2\r\nHost: x\r\n\r\n", b"GET  / HTTP/1.1\r\n\r\n", chance.randbytes(200),
-            b"CONNECT x:443 HTTP/1.1\r\nHost: x\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n", b"get / http/1.1\r\n\r\n", b"\x00" * 5000,
+            b"GET / HTTP/3.0\r\nHost: x\r\n\r\n", b"GET / HTTP/1.2\r\nHost: x\r\n\r\n",
+            b"GET  / HTTP/1.1\r\n\r\n", chance.randbytes(200),
+            b"CONNECT x:443 HTTP/1.1\r\nHost: x\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n", b"get / http/1.1\r\n\r\n",
+            b"\x00" * 5000,
             b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n" + chance.randbytes(50),
-            b"POST / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 3\r\n\r\nabc", b"\x80" * 100,
-            b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", b"GET /v2 HTTP/1.0\r\n\r\n", b"\n" * 100, b"POST / HTTP/1.1\r\n" * 200,
+            b"POST / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 3\r\n\r\nabc",
+            b"\x80" * 100,
+            b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", b"GET /v2 HTTP/1.0\r\n\r\n", b"\n" * 100,
+            b"POST / HTTP/1.1\r\n" * 200,
         ]
     )  # fmt: skip
 

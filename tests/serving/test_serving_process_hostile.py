@@ -1,7 +1,6 @@
 """Hostile callers: whatever they send, the server answers the others, fails no request of its own, and does not grow."""
 
 import asyncio
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

@@ -37,7 +37,12 @@ def fuzz(target: str, seconds: int, folder: Path) -> Found:
         made.mkdir(parents=True)
     for number, content in enumerate((*corpus.read(target), *corpus.seeds(target))):
         (begun / str(number)).write_bytes(content)
-    options = [f"-max_total_time={seconds}", f"-max_len={LONGEST}", f"-artifact_prefix={failures}/", "-print_final_stats=1"]
+    options = [
+        f"-max_total_time={seconds}",
+        f"-max_len={LONGEST}",
+        f"-artifact_prefix={failures}/",
+        "-print_final_stats=1",
+    ]
     said = _run(target, *options, str(begun))
     _run(target, "-merge=1", f"-max_len={LONGEST}", str(small), str(begun))
     tried = re.search(r"number_of_executed_units: (\d+)", said)

@@ -1,4 +1,4 @@
-"""One target under atheris, in a process of its own: `python -m tests.serving_fuzz.instrumented TARGET [libFuzzer's own]`."""
+"""One target under atheris, in a process of its own: `python -m tests.serving_fuzz.instrumented TARGET [OPTION …]`."""
 
 import sys
 

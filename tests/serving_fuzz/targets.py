@@ -34,7 +34,9 @@ def _signature(*columns: Column) -> Signature:
 
 
 def _column(name: str, datatype: Datatype, *, missing: bool = False, **more: Any) -> Column:
-    return Column(name, datatype, missing, more.get("unseen", False), (), more.get("categories", ()), more.get("bounds"))
+    return Column(
+        name, datatype, missing, more.get("unseen", False), (), more.get("categories", ()), more.get("bounds")
+    )
 
 
 SIGNATURES = (
@@ -85,10 +87,9 @@ def _check_cell(cell: Any, column: Column, *, kept_apart: bool) -> None:
             assert type(cell) is kinds.get(column.datatype, float)
 
 
-def _same(one: Call, other: Call) -> None:
-    assert one.outputs == other.outputs
-    assert one.matrix.dtype == other.matrix.dtype
-    np.testing.assert_array_equal(one.matrix, other.matrix)
+def _check_refusal(error: RequestError) -> None:
+    assert 400 <= error.status < 500
+    assert 0 < len(error.message) < 4000
 
 
 def _decoded(decode: Callable[[], Call], signature: Signature) -> Call | RequestError:
@@ -98,8 +99,7 @@ def _decoded(decode: Callable[[], Call], signature: Signature) -> Call | Request
         try:
             call = decode()
         except RequestError as error:
-            assert 400 <= error.status < 500
-            assert 0 < len(error.message) < 4000
+            _check_refusal(error)
             return error
     _check_call(call, signature)
     return call
@@ -143,7 +143,9 @@ def read_grpc(data: bytes) -> None:
 
 # A connection
 
-_LIMITS = HttpLimits(body=2_000, bodies=4_000, head=1 << 20, headers=12, target=200, outstanding=64, linger_bytes=1 << 20)
+_LIMITS = HttpLimits(
+    body=2_000, bodies=4_000, head=1 << 20, headers=12, target=200, outstanding=64, linger_bytes=1 << 20
+)
 
 
 class _Transport(asyncio.Transport):
@@ -182,7 +184,9 @@ class _Handler:
         assert len(exchange.body) <= _LIMITS.body
         assert len(exchange.target) <= _LIMITS.target
         assert b"\r" not in exchange.target + exchange.method
-        self.read.append((exchange.method, exchange.target, sorted(exchange.headers.items()), exchange.body, exchange.path))
+        self.read.append(
+            (exchange.method, exchange.target, sorted(exchange.headers.items()), exchange.body, exchange.path)
+        )
         exchange.answer(b"HTTP/1.1 200 OK\r\n", b"")
 
     def refuse(self, exchange: Exchange, error: RequestError) -> None:
