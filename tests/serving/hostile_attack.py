@@ -14,24 +14,15 @@ from typing import Any
 import grpc
 from penstock_serving.protocol import open_inference_pb2 as pb
 
-from tests.serving.hostile_requests import (
-    GOOD,
-    KINDS,
-    MAX_BODY,
-    PATHS,
-    SECRET,
-    Hostile,
-    conversation,
-    document,
-    mangle,
-    request,
-)
+from tests.serving.hostile_endings import Hostile, conversation
+from tests.serving.hostile_parts import GOOD, KINDS, MAX_BODY, PATHS, SECRET, document, mangle, request
 
 AT_ONCE = 24
 TRICKLING = 60
 ANSWER_SECONDS = 60.0
 TAIL_SECONDS = 0.02
 _STATUS = re.compile(rb"^HTTP/1\.1 (\d{3}) ", re.MULTILINE)
+_NAMED_SECRET = re.compile(rb'"name"\s*:\s*"' + SECRET[:4].encode())  # names are told
 _EXCUSED: dict[int, Callable[[bytes], bool]] = {
     501: lambda content: (
         b"transfer-encoding" in content.lower()
@@ -132,9 +123,9 @@ class HttpAttack:
                 return
 
     def _look_into(self, status: int, body: bytes, hostile: Hostile) -> None:
-        if SECRET.encode() in body and b'"name": "' + SECRET.encode() not in hostile.content:
-            self.outcome.wrong.append(("a caller's value is told", hostile.content))
         if status >= 400:
+            if SECRET.encode() in body and not _NAMED_SECRET.search(hostile.content):
+                self.outcome.wrong.append(("a caller's value is told", hostile.content))
             told = json.loads(body)
             if told.keys() != {"error"} or not isinstance(told["error"], str) or not 0 < len(told["error"]) < 1500:
                 self.outcome.wrong.append(("an error that is not the protocol's", hostile.content))

@@ -1,137 +1,19 @@
-"""Requests that no honest caller sends, by family: malformed, truncated, huge, deeply nested, hostile.
+"""Requests that no honest caller sends but that are right HTTP, by family: wrong, broken, huge, deeply nested, hostile.
 
-The model that they are for has the columns of `KINDS`. `SECRET` stands in values only: no answer and no log may hold it.
+Each gets exactly one answer, and another request may follow it.
 """
 
-import copy
 import gzip
 import json
 import pickle
 import random
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-KINDS = {"amount": "FP64", "single": "FP32", "count": "INT64", "member": "BOOL", "country": "BYTES"}
-GOOD: dict[str, Any] = {"amount": 0.25, "single": 1.5, "count": 3, "member": True, "country": "DE"}
-MAX_BODY = 200_000
-SECRET = "pa55w0rd-of-a-caller"
-PATHS = {
-    "infer": b"/v2/models/fraud/infer",
-    "predict": b"/v1/models/fraud:predict",
-    "explain": b"/v2/models/fraud/explain",
-    "explain v1": b"/v1/models/fraud:explain",
-    "index": b"/v2/repository/index",
-}
-PAGES = [b"/v2", b"/v2/models/fraud", b"/v2/health/ready", b"/v2/models/stats", b"/v2/openapi.json", b"/", b"*"]
+from tests.serving.hostile_parts import GOOD, HEADERS, KINDS, MAX_BODY, PAGES, PATHS, document, mangle, request, spoil
 
-
-@dataclass(frozen=True, slots=True)
-class Hostile:
-    """What is sent. A `whole` request is right HTTP: it gets exactly one answer, and the next one may follow it."""
-
-    family: str
-    content: bytes
-    whole: bool
-    head_only: bool = False
-
-
-def tensor(name: str, values: list[Any]) -> dict[str, Any]:
-    """An input as the protocol asks for it."""
-    return {"name": name, "datatype": KINDS[name], "shape": [len(values)], "data": values}
-
-
-def document() -> dict[str, Any]:
-    """A right request."""
-    return {"inputs": [tensor(name, [value]) for name, value in GOOD.items()]}
-
-
-def request(method: bytes, path: bytes, body: bytes, *headers: bytes) -> bytes:
-    """A request whose length is told."""
-    lines = b"".join(header + b"\r\n" for header in headers)
-    return b"%b %b HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n%b\r\n%b" % (method, path, len(body), lines, body)
-
-
-# Parts
-
-VALUES: list[Any] = [
-    None, True, 0, -1, 2**53 + 1, 2**64, 10**300, 1e308, -1e308, -0.0, 5e-324, "", SECRET, "\u0000", "é" * 300, [], [[]],
-    [[[1]]], {}, {"a": 1}, [SECRET] * 3, [1] * 50, ["a"] * 2, "FP64", "BYTES", "INT8", "FP16", [1, 8], [8], [-1], [0],
-    [1.0], [True], [2**40, 2**40], [2**63], {"binary_data": True}, {"binary_data_size": 64}, {"binary_data_size": -1},
-    {"content_type": "np"}, {"shared_memory_region": "x"}, {"classification": 3}, {"binary_data_output": True},
-    [{"name": "predict_proba"}], [{"name": "predict"}, {"name": "decision_function"}], [{"name": "nothing"}], [{}],
-]  # fmt: skip
-PIECES = [
-    b"\x00", b"\r\n", b"\r\n\r\n", b"[" * 500, b'{"inputs":', b"\xff\xfe", b"1e999", b"NaN", b"-Infinity", b"0" * 400, b'"',
-    b"\\u", b"\\ud800", b"0\r\n\r\n", b"\n", b": ", b"HTTP/1.1", b"GET / HTTP/1.1\r\n\r\n", b"\xed\xa0\x80", b"1e400",
-]  # fmt: skip
-HEADERS = [
-    b"Content-Type: application/json", b"Content-Type: application/octet-stream", b"Content-Type: ;;;", b"Content-Type:",
-    b"Content-Type: text/plain", b"Inference-Header-Content-Length: 0", b"Inference-Header-Content-Length: 7",
-    b"Inference-Header-Content-Length: 99999999999999999999", b"Inference-Header-Content-Length: -1",
-    b"Inference-Header-Content-Length: \xb2", b"Expect: 100-continue", b"Connection: keep-alive, x", b"Upgrade: h2c",
-    b"Content-Encoding: gzip", b"Content-Encoding: identity", b"x-envoy-expected-rq-timeout-ms: \xff",
-    b"x-envoy-expected-rq-timeout-ms: 99999999999", b"x-envoy-expected-rq-timeout-ms: -1", b"X: " + b"y" * 3000,
-    b"Range: bytes=0-", b"Accept: image/png", b"Accept-Encoding: *;q=0", b"Cookie: " + b"a=b;" * 200, b"X:", b"Date: never",
-    b"If-None-Match: *", b"X-HTTP-Method-Override: DELETE", b"X-Forwarded-Host: ../../etc", b"Authorization: Basic //8=",
-]  # fmt: skip
-ENDING_HEADERS = [
-    b"Connection: close",
-    b"Connection: Upgrade\r\nUpgrade: websocket",
-    b"x-envoy-expected-rq-timeout-ms: 1",
-]
-
-
-def spoil(chance: random.Random, parsed: Any) -> Any:
-    """A document with up to four of its parts replaced, doubled, renamed or taken away."""
-    for _ in range(chance.choice([0, 1, 1, 1, 2, 4])):
-        place = parsed
-        while chance.random() < 0.75:
-            inner = list(place.values()) if isinstance(place, dict) else place if isinstance(place, list) else []
-            inner = [part for part in inner if isinstance(part, dict | list) and part]
-            if not inner:
-                break
-            place = chance.choice(inner)
-        value = copy.deepcopy(chance.choice(VALUES))
-        if isinstance(place, dict) and place:
-            key = chance.choice(list(place))
-            match chance.randrange(5):
-                case 0:
-                    del place[key]
-                case 1:
-                    place[chance.choice(["parameters", "outputs", "id", "more"])] = value
-                case _:
-                    place[key] = value
-        elif isinstance(place, list) and place:
-            at = chance.randrange(len(place))
-            match chance.randrange(4):
-                case 0:
-                    del place[at]
-                case 1:
-                    place.append(copy.deepcopy(place[at]))
-                case _:
-                    place[at] = value
-    return parsed
-
-
-def mangle(chance: random.Random, content: bytes) -> bytes:
-    """Content cut, doubled, spliced and flipped."""
-    data = bytearray(content)
-    for _ in range(chance.randint(1, 4)):
-        at = chance.randrange(len(data) + 1)
-        match chance.randrange(5):
-            case 0 if chance.random() < 0.3:
-                del data[at:]
-            case 1:
-                data[at:at] = chance.choice(PIECES)
-            case 2 if data:
-                data[at % len(data)] = chance.randrange(256)
-            case 3:
-                data += data[at:][:2000]
-            case _:
-                del data[at : at + chance.randint(1, 40)]
-    return bytes(data)
+Make = Callable[[random.Random], bytes]
 
 
 def _instances(chance: random.Random) -> Any:
@@ -142,9 +24,6 @@ def _body(chance: random.Random, path: str) -> Any:
     if path == "index":
         return {"ready": True}
     return _instances(chance) if path in {"predict", "explain v1"} else document()
-
-
-# Families of whole requests
 
 
 def wrong_documents(chance: random.Random) -> bytes:
@@ -293,88 +172,7 @@ def explanations(chance: random.Random) -> bytes:
     return request(b"POST", PATHS[path], mangle(chance, body) if chance.random() < 0.3 else body)
 
 
-# Families that end their connection
-
-
-def mangled(chance: random.Random) -> bytes:
-    """Any of the others with its bytes mangled, head and all."""
-    return mangle(chance, chance.choice([make for make, _ in WHOLE.values()])(chance)[:50_000])
-
-
-def truncated(chance: random.Random) -> bytes:
-    """A request that stops in its middle."""
-    whole = chance.choice([wrong_documents, binary_tensors, chunked, odd_headers])(chance)
-    return whole[: chance.randrange(len(whole))]
-
-
-def too_large(chance: random.Random) -> bytes:
-    """More than may be sent, or told to be."""
-    head = b"POST %b HTTP/1.1\r\nHost: x\r\n" % PATHS["infer"]
-    big = chance.choice([MAX_BODY + 1, 10**9, 2**63 - 1, 2**64, 10**40])
-    return chance.choice(
-        [
-            lambda: head + b"Content-Length: %d\r\n\r\n" % big,
-            lambda: head + b"Content-Length: %d\r\nExpect: 100-continue\r\n\r\n" % big,
-            lambda: head + b"Content-Length: %d\r\n\r\n" % (MAX_BODY + 1) + b"[" * (MAX_BODY + 1),
-            lambda: head + b"Transfer-Encoding: chunked\r\n\r\n" + b"8000\r\n%b\r\n" % (b"1" * 0x8000) * 8,
-            lambda: head + b"Transfer-Encoding: chunked\r\n\r\n%x\r\nabc" % big,
-            lambda: head + b"Transfer-Encoding: chunked\r\n\r\n" + b"0" * 20_000,
-            lambda: head + b"Transfer-Encoding: chunked\r\n\r\n1;" + b"x" * 40_000,
-            lambda: head + b"X: " + b"y" * 20_000,
-            lambda: head + b"".join(b"X%d: y\r\n" % number for number in range(150)) + b"\r\n",
-            lambda: head + b"X: y\r\n" * 5_000,
-            lambda: b"GET /" + b"a" * chance.choice([9_000, 60_000]) + b" HTTP/1.1\r\nHost: x\r\n\r\n",
-            lambda: b"\r\n" * 20_000,
-        ]
-    )()
-
-
-def smuggled(chance: random.Random) -> bytes:
-    """Requests on whose end two servers might not agree (RFC 9112, 11.2), with another behind them."""
-    lines = chance.choice(
-        [
-            b"Content-Length: 3\r\nTransfer-Encoding: chunked", b"Transfer-Encoding: chunked\r\nContent-Length: 3",
-            b"Content-Length: 3\r\nContent-Length: 4", b"Content-Length: 3, 3", b"Content-Length: +3",
-            b"Content-Length: 0x3",
-            b"Content-Length: -1", b"Content-Length: 3 4", b"Content-Length:", b"Content-Length : 3", b" Content-Length: 3",
-            b"Content-Length: 3\nX: y", b"Content-Length: \xb3", b"Transfer-Encoding: chunked, identity", b"X: a\r\n b",
-            b"Transfer-Encoding: identity", b"Transfer-Encoding: gzip", b"Transfer-Encoding: xchunked", b"X\x00: y",
-            b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity", b"Transfer-Encoding:\x0bchunked", b"X: \x00",
-            b"Transfer_Encoding: chunked", b"Host: x", b"Host: y\r\nHost: z", b"X: y\rContent-Length: 3", b"(): y", b": y",
-        ]
-    )  # fmt: skip
-    body = chance.choice(
-        [b"abc", b"0\r\n\r\n", b"3\r\nabc\r\n0\r\n\r\n", b"3\nabc\n0\n\n", b"-1\r\n", b"g\r\n", b"3\r\nabcX0\r\n\r\n"]
-    )
-    start = chance.choice([b"POST /v2/models/fraud/infer HTTP/1.1\r\nHost: x", b"GET /v2 HTTP/1.1\r\nHost: x"])
-    return b"%b\r\n%b\r\n\r\n%b" % (start, lines, body) + b"GET /v2 HTTP/1.1\r\nHost: x\r\n\r\n"
-
-
-def other_protocols(chance: random.Random) -> bytes:
-    return chance.choice(
-        [
-            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + chance.randbytes(500),
-            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00" * 9,
-            b"SSH-2.0-OpenSSH_9.0\r\n", b"\x05\x01\x00", b"*1\r\n$4\r\nPING\r\n", b"GET /\r\n", b"GET / HTTP/0.9\r\n\r\n",
-            b"GET / HTTP/3.0\r\nHost: x\r\n\r\n", b"GET / HTTP/1.2\r\nHost: x\r\n\r\n",
-            b"GET  / HTTP/1.1\r\n\r\n", chance.randbytes(200),
-            b"CONNECT x:443 HTTP/1.1\r\nHost: x\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n", b"get / http/1.1\r\n\r\n",
-            b"\x00" * 5000,
-            b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n" + chance.randbytes(50),
-            b"POST / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 3\r\n\r\nabc",
-            b"\x80" * 100,
-            b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", b"GET /v2 HTTP/1.0\r\n\r\n", b"\n" * 100,
-            b"POST / HTTP/1.1\r\n" * 200,
-        ]
-    )  # fmt: skip
-
-
-def ending_headers(chance: random.Random) -> bytes:
-    return request(b"POST", PATHS["infer"], json.dumps(document()).encode(), chance.choice(ENDING_HEADERS))
-
-
-Make = Callable[[random.Random], bytes]
-WHOLE: dict[str, tuple[Make, int]] = {
+WHOLE: dict[str, tuple[Make, float]] = {
     "wrong documents": (wrong_documents, 30),
     "broken documents": (broken_documents, 20),
     "deep documents": (deep_documents, 4),
@@ -384,29 +182,6 @@ WHOLE: dict[str, tuple[Make, int]] = {
     "odd headers": (odd_headers, 6),
     "elsewhere": (elsewhere, 8),
     "chunked": (chunked, 7),
-    "explanations": (explanations, 1),
+    "explanations": (explanations, 0.3),
 }
-"""Right HTTP, by family; how often."""
-ENDING: dict[str, tuple[Make, int]] = {
-    "mangled": (mangled, 12),
-    "truncated": (truncated, 10),
-    "too large": (too_large, 3),
-    "smuggled": (smuggled, 10),
-    "other protocols": (other_protocols, 8),
-    "ending headers": (ending_headers, 3),
-}
-"""What a connection ends with, by family; how often."""
-
-
-def _choose(chance: random.Random, families: dict[str, tuple[Make, int]]) -> tuple[str, bytes]:
-    name = chance.choices(list(families), [often for _, often in families.values()])[0]
-    return name, families[name][0](chance)
-
-
-def conversation(chance: random.Random, most: int) -> list[Hostile]:
-    """What one connection sends: at most so many requests, often one behind the other, and often a bad end."""
-    whole = [_choose(chance, WHOLE) for _ in range(min(most, chance.choice([0, 1, 3, 8, 20])))]
-    said = [Hostile(family, content, True) for family, content in whole]
-    if len(said) < most and (not said or chance.random() < 0.6):
-        said.append(Hostile(*_choose(chance, ENDING), False))
-    return said
+"""Makers of families, and how often each is chosen."""

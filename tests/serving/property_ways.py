@@ -13,7 +13,7 @@ import numpy as np
 from penstock_serving.protocol import open_inference_pb2 as pb
 
 from tests.serving.hostile_attack import read_answer
-from tests.serving.hostile_requests import request
+from tests.serving.hostile_parts import request
 
 Frame = dict[str, np.ndarray]
 Answers = dict[str, np.ndarray]

@@ -16,7 +16,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from tests.serving.hostile_attack import GrpcAttack, HealthyCaller, HttpAttack, Outcome, SlowAttack
-from tests.serving.hostile_requests import ENDING, GOOD, MAX_BODY, PATHS, SECRET, WHOLE, document
+from tests.serving.hostile_endings import ENDING
+from tests.serving.hostile_parts import GOOD, MAX_BODY, PATHS, SECRET, document
+from tests.serving.hostile_requests import WHOLE
 
 PIECES = 20
 GROWTH_BYTES = 8 << 20

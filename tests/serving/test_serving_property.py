@@ -22,7 +22,7 @@ from penstock_serving.model.digest import tree_digest
 from penstock_serving.model.files import ONNX_FILE
 from penstock_serving.model.frame import matrix
 
-from tests.serving.hostile_requests import request
+from tests.serving.hostile_parts import request
 from tests.serving.property_pipelines import FAMILIES, Made, pipelines
 from tests.serving.property_ways import GRPC, INFER, REST, Asked, Asker, slices
 

@@ -10,7 +10,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tests.serving.hostile_attack import hostile_message
-from tests.serving.hostile_requests import binary_tensors, conversation, document, spoil
+from tests.serving.hostile_endings import conversation
+from tests.serving.hostile_parts import document, spoil
+from tests.serving.hostile_requests import binary_tensors
 
 FOLDER = Path(__file__).with_name("corpus")
 SEEDS = 150

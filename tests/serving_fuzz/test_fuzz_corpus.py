@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from tests.serving.hostile_requests import mangle
+from tests.serving.hostile_parts import mangle
 from tests.serving_fuzz import corpus
 from tests.serving_fuzz.targets import TARGETS
 
