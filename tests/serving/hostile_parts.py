@@ -41,7 +41,8 @@ VALUES: list[Any] = [
     None, True, 0, -1, 2**53 + 1, 2**64, 10**300, 1e308, -1e308, -0.0, 5e-324, "", SECRET, "\u0000", "é" * 300, [], [[]],
     [[[1]]], {}, {"a": 1}, [SECRET] * 3, [1] * 50, ["a"] * 2, "FP64", "BYTES", "INT8", "FP16", [1, 8], [8], [-1], [0],
     [1.0], [True], [2**40, 2**40], [2**63], {"binary_data": True}, {"binary_data_size": 64}, {"binary_data_size": -1},
-    {"content_type": "np"}, {"shared_memory_region": "x"}, {"classification": 3}, {"binary_data_output": True},
+    {"content_type": "np"}, {"content_type": []}, {"shared_memory_region": "x"}, {"classification": 3},
+    {"binary_data_output": True},
     [{"name": "predict_proba"}], [{"name": "predict"}, {"name": "decision_function"}], [{"name": "nothing"}], [{}],
 ]  # fmt: skip
 PIECES = [

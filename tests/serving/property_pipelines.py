@@ -172,7 +172,7 @@ def pipelines(draw: st.DrawFn, family: str) -> Made:
         frame[f"t{index}"] = rng.choice(words, ROWS)
         if is_open:
             open_columns.add(f"t{index}")
-    if draw(st.integers(0, 3)) == 0:
+    if draw(st.integers(0, 3)) == 3:
         vectorizer = draw(st.sampled_from([CountVectorizer, TfidfVectorizer]))()
         steps.append(("free", vectorizer, len(frame)))
         frame["free"] = rng.choice(np.array(SENTENCES, dtype=object), ROWS)

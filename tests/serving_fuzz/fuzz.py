@@ -8,6 +8,7 @@ Needs atheris (`pip install penstock[fuzz]`).
 import argparse
 import importlib.util
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -37,22 +38,31 @@ def fuzz(target: str, seconds: int, folder: Path) -> Found:
         made.mkdir(parents=True)
     for number, content in enumerate((*corpus.read(target), *corpus.seeds(target))):
         (begun / str(number)).write_bytes(content)
+    program = _program(target, folder / "again")
     options = [
         f"-max_total_time={seconds}",
         f"-max_len={LONGEST}",
         f"-artifact_prefix={failures}/",
         "-print_final_stats=1",
     ]
-    said = _run(target, *options, str(begun))
-    _run(target, "-merge=1", f"-max_len={LONGEST}", str(small), str(begun))
+    said = _run(program, *options, str(begun))
+    _run(program, "-merge=1", f"-max_len={LONGEST}", str(small), str(begun))
     tried = re.search(r"number_of_executed_units: (\d+)", said)
     failed = [path.read_bytes() for path in failures.iterdir()]
     kept = [path.read_bytes() for path in small.iterdir()]
     return Found(int(tried[1]) if tried else 0, kept, failed, said)
 
 
-def _run(target: str, *options: str) -> str:
-    command = [sys.executable, "-m", "tests.serving_fuzz.instrumented", target, *options]
+def _program(target: str, path: Path) -> Path:
+    """A program that fuzzes the target with the options that it is given."""
+    command = shlex.join([sys.executable, "-m", "tests.serving_fuzz.instrumented", target, str(path)])
+    path.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+    path.chmod(0o700)
+    return path
+
+
+def _run(program: Path, *options: str) -> str:
+    command = [str(program), *options]
     return subprocess.run(command, stderr=subprocess.STDOUT, stdout=subprocess.PIPE, text=True, errors="replace").stdout
 
 

@@ -1,4 +1,7 @@
-"""One target under atheris, in a process of its own: `python -m tests.serving_fuzz.instrumented TARGET [OPTION …]`."""
+"""One target under atheris, in a process of its own: `python -m tests.serving_fuzz.instrumented TARGET PROGRAM [OPTION …]`.
+
+PROGRAM does the same when it is called with options only: libFuzzer starts it where it needs further processes.
+"""
 
 import sys
 
@@ -8,6 +11,6 @@ with atheris.instrument_imports(include=["penstock_serving"]):
     from tests.serving_fuzz.targets import TARGETS
 
 if __name__ == "__main__":
-    target = TARGETS[sys.argv.pop(1)]
-    atheris.Setup(sys.argv, target)
+    target = TARGETS[sys.argv[1]]
+    atheris.Setup(sys.argv[2:], target)
     atheris.Fuzz()
