@@ -20,8 +20,10 @@ def test_what_is_kept_is_read_rightly(target: str) -> None:
 FAILED = {
     "a datatype that is a list, for raw bytes": (
         "v2-binary",
-        b'\x01\x5e\x00{"inputs":[{"name":"x","datatype":["FP32"],"shape":[1],"parameters":{"binary_data_size":4}}]}'
-        b"    \x00\x00\x00\x00",
+        (
+            b'\x01\x5e\x00{"inputs":[{"name":"x","datatype":["FP32"],"shape":[1],"parameters":{"binary_data_size":4}}]}'
+            b"    \x00\x00\x00\x00"
+        ),
     ),
     "a content type that is a list": (
         "v2",
