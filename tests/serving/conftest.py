@@ -257,3 +257,9 @@ def make_served(tmp_path: Path) -> Iterator[Callable[..., Served]]:
     yield make
     for served in made:
         served.stop()
+
+
+@pytest.fixture
+def port() -> Callable[[], int]:
+    """What gives ports that nothing listens at now."""
+    return free_port

@@ -126,6 +126,7 @@ REFUSED: dict[str, tuple[Any, ...]] = {
     "negative size": (ONE, DOUBLE, EIGHT, -1, "binary_data_size is not a whole number"),
     "size of truth": (ONE, DOUBLE, EIGHT, True, "binary_data_size is not a whole number"),
     "data as well": (ONE, DOUBLE | {"data": [1, 2]}, EIGHT * 2, 16, "both data and binary_data_size"),
+    "a datatype that is no text": (ONE, DOUBLE | {"datatype": ["FP64"]}, b"0000", 4, "datatype is none of BOOL"),
     "unknown datatype": (ONE, DOUBLE | {"datatype": "BF16"}, b"0000", 4, "datatype is none of BOOL"),
     "huge shape": (ONE, DOUBLE | {"shape": [10**15]}, EIGHT, 8, "has 8 bytes, 1000000000000000 values"),
     "infinite": (ONE, DOUBLE, struct.pack("<2d", 1, np.inf), 16, "input 'c0' is out of range"),
@@ -245,6 +246,7 @@ def test_an_answer_of_json_has_no_json_length() -> None:
         ({"outputs": [{"name": "predict", "parameters": []}]}, "parameters is not an object"),
         ({"outputs": [{"name": "predict", "parameters": {"classification": 3}}]}, "ask for predict_proba"),
         ({"outputs": [{"name": "predict", "parameters": {"shared_memory_region": "x"}}]}, "shared memory"),
+        ({"parameters": {"content_type": ["np"]}}, "content_type is none of np, pd, str"),
         ({"parameters": {"content_type": "base64"}}, "content_type is none of np, pd, str"),
     ],
 )

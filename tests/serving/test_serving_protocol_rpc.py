@@ -326,6 +326,20 @@ def test_the_answer_is_in_the_contents_of_the_request(base: Callable[..., Any]) 
     assert world.codes == ["OK"]
 
 
+@pytest.mark.parametrize("method", ["ModelInfer", "ModelReady", "RepositoryIndex"])
+def test_bytes_that_are_no_message_are_the_callers_error(method: str, caplog: pytest.LogCaptureFixture) -> None:
+    async def body(channel: grpc.aio.Channel) -> grpc.aio.AioRpcError:
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await channel.unary_unary(f"/{SERVICE}/{method}")(b"\xff\xff\xff")
+        return raised.value
+
+    world = World()
+    error = in_the_world(world, body)
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert world.codes == (["INVALID_ARGUMENT"] if method == "ModelInfer" else [])
+    assert not caplog.records
+
+
 ERRORS = {
     BadRequestError: ("x", grpc.StatusCode.INVALID_ARGUMENT, None),
     SaturatedError: ("x", grpc.StatusCode.RESOURCE_EXHAUSTED, "x-penstock-saturated"),

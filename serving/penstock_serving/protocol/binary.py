@@ -56,7 +56,8 @@ def read(content: Bytes, datatype: str, count: int, where: str) -> Matrix:
     values = np.frombuffer(content, dtype=dtype)
     if datatype == Datatype.BOOL and count and values.max() > 1:
         raise BadRequestError(f"{where} declares BOOL but has bytes other than 0 and 1")
-    return values.astype(np.float64)
+    with np.errstate(invalid="ignore"):  # a signalling NaN is a missing value like any other
+        return values.astype(np.float64)
 
 
 def _texts(content: Bytes, count: int, where: str) -> Matrix:

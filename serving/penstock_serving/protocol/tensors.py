@@ -81,10 +81,10 @@ def decode(raw: object, position: int, tail: Tail | None) -> Tensor:
 def from_bytes(name: str, declared: object, shape: tuple[int, ...], content: binary.Bytes) -> Tensor:
     """An input whose values are raw bytes; raises `BadRequestError` unless they are exactly those of its shape."""
     where = f"input {name!r}"
-    if declared != Datatype.BYTES and declared not in binary.DTYPES:
+    if not isinstance(declared, str) or (declared != Datatype.BYTES and declared not in binary.DTYPES):
         raise BadRequestError(f"{where}: datatype is none of {', '.join(binary.DTYPES)}, BYTES")
-    datatype = Datatype.BYTES if declared == Datatype.BYTES else binary.DTYPES[str(declared)][0]
-    return Tensor(name, datatype, shape, binary.read(content, str(declared), volume(shape), where))
+    datatype = Datatype.BYTES if declared == Datatype.BYTES else binary.DTYPES[declared][0]
+    return Tensor(name, datatype, shape, binary.read(content, declared, volume(shape), where))
 
 
 def check_name(name: object, where: str) -> str:
@@ -119,7 +119,7 @@ def parameters(raw: Mapping[str, Any], where: str) -> Mapping[str, Any]:
     if not isinstance(found, dict):
         raise BadRequestError(f"{where}parameters is not an object")
     content_type = found.get("content_type")
-    if content_type is not None and content_type not in _CONTENT_TYPES:
+    if content_type is not None and (not isinstance(content_type, str) or content_type not in _CONTENT_TYPES):
         raise BadRequestError(f"{where}content_type is none of {', '.join(sorted(_CONTENT_TYPES))}")
     if "shared_memory_region" in found:
         raise BadRequestError(f"{where}shared memory is not offered: send the values")

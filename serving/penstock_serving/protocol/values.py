@@ -108,9 +108,11 @@ def check_text(values: Sequence[str | None], column: Column, position: int) -> N
 
 def finish(block: Matrix, signature: Signature) -> Matrix:
     """The model's matrix from checked float64 values [rows, columns], in the precision the model was fitted with."""
-    if signature.has_single_precision:
-        return block.astype(np.float32)
-    if signature.single_precision:
+    if not signature.single_precision:
+        return block
+    with np.errstate(invalid="ignore"):  # a signalling NaN is a missing value like any other
+        if signature.has_single_precision:
+            return block.astype(np.float32)
         positions = list(signature.single_precision)
         block[:, positions] = block[:, positions].astype(np.float32)
     return block
@@ -143,6 +145,7 @@ def objects(values: list[Any], datatype: Datatype) -> list[Any]:
     if datatype is Datatype.INT64:
         return [value if value != value else int(value) for value in values]
     if datatype is Datatype.FP32:
-        rounded: list[Any] = np.array(values, dtype=np.float32).tolist()
+        with np.errstate(invalid="ignore"):
+            rounded: list[Any] = np.array(values, dtype=np.float32).tolist()
         return rounded
     return values

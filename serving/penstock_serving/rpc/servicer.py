@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from penstock_serving.model.signature import Signature
 from penstock_serving.protocol import documents
 from penstock_serving.protocol import open_inference_pb2 as pb
 from penstock_serving.protocol.call import Call
-from penstock_serving.protocol.errors import RequestError
+from penstock_serving.protocol.errors import BadRequestError, RequestError
 from penstock_serving.protocol.outputs import OutputTensor
 from penstock_serving.rpc import messages, status
 from penstock_serving.rpc.status import Metadata
@@ -160,13 +161,31 @@ class Servicer:
             SERVICE,
             {
                 name: grpc.unary_unary_rpc_method_handler(
-                    call,
-                    request_deserializer=request.FromString,
-                    response_serializer=_serialized,
+                    self._reading(call, request), request_deserializer=None, response_serializer=_serialized
                 )
                 for name, (call, request) in calls.items()
             },
         )
+
+    def _reading(self, call: Callable[[Any, Context], Awaitable[Any]], message: Any) -> Callable[[bytes, Context], Any]:
+        """The call, of the bytes of its message; INVALID_ARGUMENT for bytes that are none.
+
+        They are read here because gRPC answers UNKNOWN, as if the server were broken, when its deserializer raises.
+        """
+        counted = call == self.model_infer
+
+        async def read_and_call(content: bytes, context: Context) -> Any:
+            try:
+                request = message.FromString(content)
+            except DecodeError:
+                error = BadRequestError(f"the bytes are no {message.DESCRIPTOR.name}")
+                if counted:
+                    self._hooks.failed(error)
+                    self._hooks.answered(status.code(error).name, 0.0)
+                await self._abort(error, context)
+            return await call(request, context)
+
+        return read_and_call
 
 
 def _serialized(message: Any) -> bytes:

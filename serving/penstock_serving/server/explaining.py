@@ -1,12 +1,13 @@
 """Explanations over HTTP: what the server asks of the process that explains, which the first question starts."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from penstock_serving.model.load import Model
 from penstock_serving.protocol.call import Encoded
-from penstock_serving.protocol.errors import RequestError
+from penstock_serving.protocol.errors import RequestError, SaturatedError
 from penstock_serving.server.identity import Identity
 
 if TYPE_CHECKING:
@@ -18,25 +19,46 @@ Explain = Callable[[bytes, int | None, float], Awaitable[Encoded]]
 _CONFINED = "the model is unpickled, and the process that does so may start no other; see what its metadata says"
 
 
+# A refusal costs the event loop about as much as a prediction, and whoever is refused at once asks anew at once. So it
+# comes after a pause, for as many callers and as large bodies as may be held meanwhile.
+_PAUSE_SECONDS = 0.25
+_PAUSED_CALLERS, _PAUSED_BYTES = 256, 64 << 10
+
+
 class Explaining:
     """Explains the served model. To be used from one event loop."""
 
     def __init__(self, identity: Identity, model: Model, directory: Path) -> None:
         self._identity, self._model, self._directory = identity, model, directory
         self._client: ExplainClient | None = None
+        self._paused = 0
 
     async def answer_v2(self, body: bytes, json_length: int | None, seconds: float) -> Encoded:
         """The answer to a v2 request; raises `RequestError`, 501 for a model that is not explained."""
-        return await self._asked().answer_v2(body, json_length, seconds)
+        client = self._asked()
+        return await self._unhurried(client.answer_v2(body, json_length, seconds), len(body))
 
     async def answer_v1(self, body: bytes, _json_length: int | None, seconds: float) -> Encoded:
         """The answer to a v1 request; raises as `answer_v2`."""
-        return await self._asked().answer_v1(body, seconds)
+        client = self._asked()
+        return await self._unhurried(client.answer_v1(body, seconds), len(body))
 
     async def close(self) -> None:
         """End the process."""
         if self._client is not None:
             await self._client.close()
+
+    async def _unhurried(self, answer: Awaitable[Encoded], size: int) -> Encoded:
+        try:
+            return await answer
+        except SaturatedError:
+            if self._paused < _PAUSED_CALLERS and size <= _PAUSED_BYTES:
+                self._paused += 1
+                try:
+                    await asyncio.sleep(_PAUSE_SECONDS)
+                finally:
+                    self._paused -= 1
+            raise
 
     def _asked(self) -> "ExplainClient":
         if self._client is not None:
