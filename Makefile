@@ -94,6 +94,11 @@ conformance: $(STAMP) ## Ask our server by KServe's and MLServer's clients, and 
 	$(BIN)/python -m tests.serving_clients.peers clients
 	$(BIN)/python -m tests.serving_clients.peers servers --folder build/conformance
 
+.PHONY: fuzz
+fuzz: $(STAMP) ## Fuzz what reads requests, by coverage (installs atheris); tests replay what it finds
+	$(BIN)/python -m pip install --quiet --no-deps "atheris>=3,<4"
+	$(BIN)/python -m tests.serving_fuzz.fuzz
+
 .PHONY: bench
 bench: bench-judge bench-serving ## All benchmarks
 

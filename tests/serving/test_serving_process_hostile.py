@@ -22,8 +22,7 @@ from tests.serving.hostile_requests import WHOLE
 
 PIECES = 20
 GROWTH_BYTES = 8 << 20
-"""What memory may differ by after 100,000 requests: 84 bytes for each, less than the smallest object that one could
-leave behind (an exchange is 400 bytes, a connection 2,000)."""
+"""What memory may differ by after 100,000 requests: 84 bytes for each, which is less than a request's own bytes."""
 
 
 @pytest.fixture(scope="module")
