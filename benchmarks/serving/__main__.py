@@ -42,7 +42,10 @@ def main() -> None:
     bare = {
         case.name: {k: v for k, v in asdict(case).items() if k in {"backend", "bare", "bare_ours"}} for case in cases
     }
-    said = f"{effort.rounds} rounds of {effort.seconds:g} s, {effort.open_runs} runs of each open loop."
+    said = (
+        f"{effort.rounds} rounds of {effort.seconds:g} s, {effort.open_runs} runs of each open loop "
+        "(a third of them for the others)."
+    )
     write(Results(samples, bare), said, arguments.report)
     (arguments.report / "serving.json").write_text(json.dumps({"bare": bare, "samples": samples}, indent=1) + "\n")
     print(f"{arguments.report / 'serving.md'}")

@@ -12,6 +12,7 @@ import gc
 import os
 import signal
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -80,6 +81,8 @@ class Workers:
             _end_with(parent)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
             code = self.work(number)
+        except BaseException:  # noqa: BLE001  (nobody else is there to say it)
+            traceback.print_exc()
         finally:
             # As a single server ends: a regular exit would wait for native code that a predict thread may be stuck in.
             os._exit(code)
