@@ -41,8 +41,12 @@ SIDE_BY_SIDE := -n 2 --dist loadgroup --no-loadscope-reorder
 # $(call hold,name,how,what): what fails beside everything else is tried once more by itself; what fails twice has failed.
 hold = $(PYTEST) -o cache_dir=.pytest_cache/$(1) $(2) $(3) || { test $$? -eq 1; echo "Once more, by itself: what failed"; \
 	$(PYTEST) -o cache_dir=.pytest_cache/$(1) --last-failed --last-failed-no-failures none $(3); }
-test: $(STAMP) lint ## Everything but the campaign, with a real API server and a real node where they can run (root, Linux)
-	@refused=0; $(PYTHON) -m localcluster prepare || refused=$$?; \
+test: ## Everything but the campaign, with a real API server and a real node where they can run (root, Linux)
+	@log=$$(mktemp); set -m; $(PYTHON) -m localcluster prepare >$$log 2>&1 & prepare=$$!; set +m; \
+	trap 'kill -INT -- -$$prepare; wait $$prepare; exit 130' INT TERM; \
+	$(MAKE) --no-print-directory lint || { kill -INT -- -$$prepare; wait $$prepare || true; rm -f $$log; exit 1; }; \
+	echo "And meanwhile, what a cluster needs:"; tail -n +1 -f --pid=$$prepare $$log; \
+	refused=0; wait $$prepare || refused=$$?; trap - INT TERM; rm -f $$log; \
 	case $$refused in \
 	  0) $(MAKE) --no-print-directory test-everything ;; \
 	  2) $(MAKE) --no-print-directory test-here; echo "LEFT OUT, as no cluster can run here (see above): tests/controlplane, tests/node" ;; \

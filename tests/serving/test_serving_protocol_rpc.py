@@ -337,7 +337,9 @@ def test_bytes_that_are_no_message_are_the_callers_error(method: str, caplog: py
     error = in_the_world(world, body)
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert world.codes == (["INVALID_ARGUMENT"] if method == "ModelInfer" else [])
-    assert not caplog.records
+    assert not [
+        record for record in caplog.records if record.name != "asyncio"
+    ]  # asyncio: the client's poller at its end
 
 
 ERRORS = {
