@@ -28,23 +28,12 @@ def twenty(bench):
         bench.admin.apply(models.deployment(namespace, name))
     for name in NAMES:
         models.until_phase(bench.admin, namespace, name, "Stable", seconds=150, log=bench.operator.tail)
-    until(lambda: rests(bench, 3.0), lambda: f"the operator rests: {last_writes(bench)}", 60)
+    until(lambda: bench.trail.rests(NAMESPACE, 3.0), lambda: f"the operator rests: {last_writes(bench)}", 60)
     return namespace
 
 
 def last_writes(bench) -> list[str]:
     return [audit.told(event) for event in bench.trail.writes(NAMESPACE)[-5:]]
-
-
-def rests(bench, seconds: float) -> bool:
-    """Whether it has written nothing for so long."""
-    before = len(bench.trail.writes(NAMESPACE))
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if len(bench.trail.writes(NAMESPACE)) != before:
-            return False
-        time.sleep(0.2)
-    return True
 
 
 @pytest.mark.parametrize("seconds", [QUIET_SECONDS, pytest.param(60.0, marks=pytest.mark.campaign)])
@@ -94,7 +83,7 @@ def test_another_default_image_restarts_nothing(bench, twenty):
     assert bench.operator.stop() == 0
     bench.operator.start()
     try:
-        until(lambda: rests(bench, 3.0), lambda: f"the operator rests: {last_writes(bench)}", 60)
+        until(lambda: bench.trail.rests(NAMESPACE, 3.0), lambda: f"the operator rests: {last_writes(bench)}", 60)
         after = {
             item["metadata"]["name"]: item["metadata"]["generation"] for item in bench.admin.items("Deployment", twenty)
         }

@@ -3,7 +3,6 @@
 import json
 import re
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -82,12 +81,9 @@ def test_it_is_told_once_and_then_nobody_writes(bench, served):
     wanted = [("served-compiled", "ServedByOnnx"), ("served-fallback", "ServedByScikitLearn")]
     until(lambda: told() == wanted, lambda: f"it is told: {told()}")
 
-    def rests() -> bool:
-        before = len(bench.trail.writes(NAMESPACE))
-        end = time.monotonic() + QUIET_SECONDS
-        while time.monotonic() < end and len(bench.trail.writes(NAMESPACE)) == before:
-            time.sleep(0.2)
-        return len(bench.trail.writes(NAMESPACE)) == before
-
-    until(rests, lambda: f"the operator rests: {[audit.told(it) for it in bench.trail.writes(NAMESPACE)[-3:]]}", 60)
+    until(
+        lambda: bench.trail.rests(NAMESPACE, QUIET_SECONDS),
+        lambda: f"the operator rests: {[audit.told(it) for it in bench.trail.writes(NAMESPACE)[-3:]]}",
+        60,
+    )
     assert told() == wanted

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from penstock_serving.backoff import Backoff
 from penstock_serving.model.datatype import Datatype
 from penstock_serving.model.signature import Column, Output, Signature, Versions
 from penstock_serving.monitor import layout as at
@@ -25,7 +26,7 @@ from penstock_serving.monitor.exposition import MonitorMetrics, buckets
 from penstock_serving.monitor.layout import layout
 from penstock_serving.monitor.restarts import RestartCounter
 from penstock_serving.monitor.state import State
-from penstock_serving.monitor.supervisor import Backoff, Supervisor
+from penstock_serving.monitor.supervisor import Supervisor
 from penstock_serving.monitor.wire import Datagram, Kind, MalformedDatagramError, decode, encode
 from penstock_serving.protocol.rules import RULES
 from penstock_serving.server.feed import Feed, split

@@ -11,23 +11,10 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
+from penstock_serving.backoff import Backoff
 from penstock_serving.monitor.restarts import RestartCounter
-
-
-@dataclass(frozen=True, slots=True)
-class Backoff:
-    """Pauses between restarts, in seconds: doubled from `first` up to `most`, reset after a run of `healthy`."""
-
-    first: float = 0.1
-    most: float = 10.0
-    healthy: float = 60.0
-
-    def next(self, pause: float, ran: float) -> float:
-        """The pause after one of `pause` seconds and a run of `ran` seconds."""
-        return self.first if ran >= self.healthy else min(self.most, pause * 2)
 
 
 class Supervisor:

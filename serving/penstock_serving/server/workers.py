@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 
+from penstock_serving.backoff import Backoff
 from penstock_serving.model.files import GRAPH_FILE, ONNX_FILE
 from penstock_serving.server.shared import Shared
 
@@ -26,7 +27,7 @@ _PR_SET_PDEATHSIG = 1
 _SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGCHLD})
 _MOST_DEATHS = 5
 _DEATHS_SECONDS = 60.0
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 5.0
+_BACKOFF = Backoff(first=0.05, most=5.0)
 
 
 @dataclass(slots=True)
@@ -35,7 +36,7 @@ class _Slot:
 
     process: int = 0
     due: float = 0.0
-    pause: float = _FIRST_PAUSE
+    pause: float = _BACKOFF.first
     began: float = 0.0
 
 
@@ -111,7 +112,7 @@ class Workers:
             self._stop(signal.SIGTERM, code if code > 0 else 128 - code)
             return
         self.shared.replace()
-        slot.pause = _FIRST_PAUSE if now - slot.began > _DEATHS_SECONDS else min(2 * slot.pause, _LONGEST_PAUSE)
+        slot.pause = _BACKOFF.next(slot.pause, now - slot.began)
         slot.due = now + slot.pause
         _say(f"worker {number} ended with {code}; another takes its place")
 

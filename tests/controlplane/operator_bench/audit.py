@@ -1,6 +1,7 @@
 """What the API server's audit log says of the operator."""
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,16 @@ class Trail:
     def writes(self, namespace: str = "") -> list[Event]:
         """Its mutating requests so far, in one namespace or in all, refused ones too."""
         return [event for event in self.events() if _is_write(event, namespace)]
+
+    def rests(self, namespace: str, seconds: float) -> bool:
+        """Whether the operator writes nothing in the namespace for so long from now."""
+        before = len(self.writes(namespace))
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if len(self.writes(namespace)) != before:
+                return False
+            time.sleep(0.2)
+        return True
 
     def denials(self) -> Iterator[Event]:
         """Requests that it had no right to make."""

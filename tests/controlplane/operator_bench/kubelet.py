@@ -122,24 +122,21 @@ def _path(pod: Json) -> str:
 
 
 def _ended(container: Json, words: str) -> Json:
-    return {
-        "name": container["name"],
-        "image": container["image"],
-        "imageID": container["image"],
-        "ready": True,
-        "started": False,
-        "restartCount": 0,
-        "state": {"terminated": {"exitCode": 0, "reason": "Completed", "message": words}},
-    }
+    ended = {"exitCode": 0, "reason": "Completed", "message": words}
+    return _status(container, ready=True, started=False, state={"terminated": ended})
 
 
 def _running(container: Json, ready: bool) -> Json:
+    return _status(container, ready=ready, started=True, state={"running": {"startedAt": _now()}})
+
+
+def _status(container: Json, *, ready: bool, started: bool, state: Json) -> Json:
     return {
         "name": container["name"],
         "image": container["image"],
         "imageID": container["image"],
         "ready": ready,
-        "started": True,
+        "started": started,
         "restartCount": 0,
-        "state": {"running": {"startedAt": _now()}},
+        "state": state,
     }
