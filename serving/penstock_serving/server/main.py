@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import time
@@ -89,6 +90,8 @@ class Worker:
             address = f"{config.address}:{config.grpc_port}"
             rpc = await _bound(config.grpc_port, made.listen(address, config))
         await _bound(config.port, listener.listen(config.address, config.port, config.workers))
+        # What is here now stays: no collection of garbage shall stop the answers to walk through it.
+        gc.freeze()
         self._shared.now_ready()
         why = f" ({ascii(model.fallback_reason)[1:-1]})" if model.fallback_reason else ""
         print(
