@@ -298,9 +298,3 @@ def test_explanations_add_up_over_the_wire(
         assert (status, np.shape(answer["explanations"]["contributions"])) == (200, X.shape)
         assert caller.post("/v2/models/fraud/explain", {"inputs": []})[0] == 400
     assert served_logistic.metric(served_logistic.metrics_port, contract.METRIC_REQUESTS, route="explain") >= 4
-
-
-def test_a_model_that_is_not_explained_says_why(unruly: Any) -> None:
-    answer = httpx.post(unruly.url + "/v2/models/fraud/explain", json=row(1))
-    assert answer.status_code == 501
-    assert "this model is not explained" in answer.json()["error"]

@@ -7,9 +7,7 @@ within the proof's tolerance; what is not, within 1e-12, and trees to the last b
 import asyncio
 import os
 import random
-import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -18,11 +16,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from penstock_serving import contract
 from penstock_serving.compile.compare import MARGIN, labels, margins, scores
-from penstock_serving.model.digest import tree_digest
-from penstock_serving.model.files import ONNX_FILE
 from penstock_serving.model.frame import matrix
 
 from tests.serving.hostile_parts import request
+from tests.serving.packages import uncompiled
 from tests.serving.property_pipelines import FAMILIES, Made, pipelines
 from tests.serving.property_ways import GRPC, INFER, REST, Asked, Asker, slices
 
@@ -34,16 +31,6 @@ SLOW = settings(
     deadline=None, database=None, suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate]
 )
 GRAIN = 1e-12
-
-
-def uncompiled(packaged: Any) -> Any:
-    """The same package without its compiled form, so that scikit-learn serves it."""
-    root = packaged.root / "uncompiled"
-    shutil.copytree(packaged.directory, root / "new")
-    (root / "new" / ONNX_FILE).unlink()
-    made = replace(packaged, root=root, digest=tree_digest(root / "new"))
-    (root / "new").rename(made.directory)
-    return made
 
 
 class Comparison:

@@ -15,6 +15,7 @@ from penstock_serving.explain.client import ExplainClient
 from penstock_serving.explain.explainer import Explainer
 from penstock_serving.explain.limits import Limits
 from penstock_serving.explain.setup import Setup
+from penstock_serving.explain.starting import Starter
 from penstock_serving.protocol.errors import DeadlineError, SaturatedError
 from sklearn.ensemble import RandomForestRegressor
 
@@ -109,11 +110,13 @@ def test_a_flood_of_explain_calls_costs_predictions_less_than_a_fifth():
     body = json.dumps({"inputs": [rows]}).encode()
 
     async def told() -> tuple[list[int], list[int], set[str]]:
-        client = ExplainClient(Setup("forest", {}, signature, data, None), Limits(seconds=300, start_seconds=300))
+        starter, limits = Starter(), Limits(seconds=300, start_seconds=300)
+        client = ExplainClient(Setup("forest", {}, signature, data, None), limits, starter.line())
         try:
             return await measured(client, body)
         finally:
             await client.close()
+            starter.close()
 
     with one_core():
         alone, flooded, outcomes = asyncio.run(told())

@@ -19,6 +19,7 @@ from penstock_serving.explain.client import ExplainClient, NotExplainedError
 from penstock_serving.explain.explainer import Explainer
 from penstock_serving.explain.limits import Limits, Priority
 from penstock_serving.explain.setup import Package, Setup
+from penstock_serving.explain.starting import Starter
 from penstock_serving.jobs.package import package
 from penstock_serving.model.files import EXPLAIN_FILE
 from penstock_serving.model.load import load_model
@@ -75,12 +76,14 @@ def text() -> Setup:
 
 def run(setup: Setup, limits: Limits, story: Callable[[ExplainClient], Awaitable[None]]) -> None:
     async def told() -> None:
-        client = ExplainClient(setup, limits)
+        starter = Starter()
+        client = ExplainClient(setup, limits, starter.line())
         try:
             await story(client)
         finally:
             pid = client.pid
             await client.close()
+            starter.close()
         assert not pid or not Path(f"/proc/{pid}").exists()
 
     asyncio.run(told())
@@ -359,10 +362,10 @@ def test_a_packaged_model_without_arrays_is_asked_in_its_own_process(tmp_path):
 
 
 def test_a_server_that_may_start_no_process_says_so(forest, monkeypatch):
-    async def refused(*_arguments, **_more):
+    def refused(*_arguments, **_more):
         raise PermissionError(1, "Operation not permitted")
 
-    monkeypatch.setattr(asyncio, "create_subprocess_exec", refused)
+    monkeypatch.setattr(subprocess, "Popen", refused)
 
     async def story(client):
         with pytest.raises(NotExplainedError, match="not permitted") as unexplained:

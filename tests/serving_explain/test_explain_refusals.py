@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from penstock_serving.explain.starting import Starter
 from penstock_serving.model.load import Golden, of_estimator
 from penstock_serving.protocol.call import Encoded
 from penstock_serving.protocol.errors import SaturatedError
@@ -31,7 +32,7 @@ def refused(monkeypatch: pytest.MonkeyPatch, callers: int, body: bytes) -> int:
     """How often so many callers, who never pause, are refused within a while."""
     matrix = np.array([[0.0], [1.0]])
     model = of_estimator(LinearRegression().fit(matrix, [0, 1]), signature_of(matrix), Golden(b"", ()), "sha256:x")
-    explaining = Explaining(Identity("m", "m-1", "sha256:x"), model, Path("nowhere"))
+    explaining = Explaining(Identity("m", "m-1", "sha256:x"), model, Path("nowhere"), Starter().line())
     monkeypatch.setattr(explaining, "_asked", Full)
     count = 0
 

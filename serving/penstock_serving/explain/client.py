@@ -1,21 +1,18 @@
 """The server's side of explaining: a queue before one process that lives only while it is needed."""
 
 import asyncio
-import contextlib
-import os
 import signal
 import socket
-import sys
 import time
 from collections import deque
 from dataclasses import dataclass
 
-from penstock_serving import contract
 from penstock_serving.explain import frames, setup
 from penstock_serving.explain.explanation import Explanation
 from penstock_serving.explain.frames import Answer, Asks, BrokenFrameError, Question, Says
 from penstock_serving.explain.limits import Limits, Priority
 from penstock_serving.explain.setup import Setup
+from penstock_serving.explain.starting import Line
 from penstock_serving.model.frame import Matrix
 from penstock_serving.protocol.call import Encoded
 from penstock_serving.protocol.errors import (
@@ -27,16 +24,6 @@ from penstock_serving.protocol.errors import (
 
 _GRACE_SECONDS = 2.0
 _MAX_ANSWER = 1 << 30
-_ENVIRONMENT = (
-    "PATH",
-    "PYTHONPATH",
-    "LD_LIBRARY_PATH",
-    "HOME",
-    "LANG",
-    "TMPDIR",
-    contract.ENV_SKOPS_TRUSTED,
-    contract.ENV_SCIKIT_LEARN_MISMATCH,
-)
 
 
 class NotExplainedError(RequestError):
@@ -68,37 +55,21 @@ class _Job:
 class _Process:
     """A running explaining process and the connection to it."""
 
-    def __init__(
-        self, process: asyncio.subprocess.Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        self._process, self._reader, self._writer = process, reader, writer
+    def __init__(self, line: Line, pid: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.pid = pid
+        self._line, self._reader, self._writer = line, reader, writer
 
     @classmethod
-    async def start(cls, priority: Priority) -> "_Process":
+    async def start(cls, line: Line, priority: Priority) -> "_Process":
         ours, theirs = socket.socketpair()
-        environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
         with theirs:
             try:
-                process = await asyncio.create_subprocess_exec(
-                    sys.executable,
-                    "-m",
-                    "penstock_serving.explain.process",
-                    str(theirs.fileno()),
-                    priority.value,
-                    stdin=asyncio.subprocess.DEVNULL,
-                    stdout=asyncio.subprocess.DEVNULL,
-                    env=environment,
-                    pass_fds=(theirs.fileno(),),
-                )
-            except OSError:
+                pid = await line.start(theirs.fileno(), priority)
+            except BaseException:
                 ours.close()
                 raise
         reader, writer = await asyncio.open_connection(sock=ours, limit=1 << 20)
-        return cls(process, reader, writer)
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
+        return cls(line, pid, reader, writer)
 
     async def ask(self, question: Question, limit: int, patience_seconds: float) -> Answer:
         """Raises `_DiedError`; a process that does not answer in time is killed first."""
@@ -113,25 +84,25 @@ class _Process:
         except (TimeoutError, EOFError, OSError, BrokenFrameError) as error:
             raise _DiedError(await self.end()) from error
 
-    async def end(self) -> int:
-        """Close the connection, end the process and return its exit code."""
+    async def end(self) -> int | None:
+        """Close the connection, end the process and return its exit code; None where its starter is gone too."""
         self._writer.close()
-        if self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
-        return await self._process.wait()
+        try:
+            return await self._line.end()
+        except OSError:
+            return None
 
 
 class ExplainClient:
-    """Has rows explained by a process of its own; to be used from one event loop.
+    """Has rows explained by a process of its own, started by `line`; to be used from one event loop.
 
     The process is started by the first question and ended after `limits.idle_seconds` without one. Questions wait in
     turn; one beyond `limits.waiting` is refused at once. A process that dies costs the question in work, and is
     started again for the next.
     """
 
-    def __init__(self, model: Setup, limits: Limits) -> None:
-        self._setup, self._limits = model, limits
+    def __init__(self, model: Setup, limits: Limits, line: Line) -> None:
+        self._setup, self._limits, self._line = model, limits, line
         self._waiting: deque[_Job] = deque()
         self._came = asyncio.Event()
         self._runner: asyncio.Task[None] | None = None
@@ -262,9 +233,9 @@ class ExplainClient:
         if self._process is not None:
             return self._process
         try:
-            process = self._process = await _Process.start(self._limits.priority)
+            process = self._process = await _Process.start(self._line, self._limits.priority)
         except OSError as error:
-            raise NotExplainedError(f"this server cannot start a process ({error.strerror})") from error
+            raise NotExplainedError(f"this server cannot start a process ({error.strerror or error})") from error
         content = setup.write(self._setup, self._limits)
         ready = await process.ask(Question(Asks.SETUP, 0.0, None, content), _MAX_ANSWER, self._limits.start_seconds)
         if ready.kind is Says.READY:

@@ -61,7 +61,7 @@ def _tensor(name: str, datatype: Datatype, width: int) -> dict[str, Any]:
 
 def only_ready(body: bytes) -> bool:
     """Whether an index request asks for ready models only; an empty body asks for all. Raises `BadRequestError`."""
-    document = parse_json(body) if body.strip() else {}
+    document = parse_json(body) if body else {}
     asked = document.get("ready", False) if isinstance(document, dict) else None
     if not isinstance(asked, bool):
         raise BadRequestError('the body is neither empty nor {"ready": true or false}')

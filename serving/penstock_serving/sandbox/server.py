@@ -2,8 +2,9 @@
 
 It cannot go where the sandbox goes: it has to listen and to answer. What it loses is calling out (TCP or UDP), starting
 programs and processes, writing and changing files, and every privilege that a later system call could bring. What a
-hostile pickle keeps: the memory of this process, so its answers; reading files that the container's user can read; and
-using up the container's processor time and memory.
+hostile pickle keeps: the memory of this process, so its answers; reading files that the container's user can read; using
+up the container's processor time and memory; and having the one program started that explains models, which knows no
+other work and confines itself the same way before it unpickles.
 """
 
 import contextlib

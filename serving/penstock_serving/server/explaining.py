@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from penstock_serving.explain.starting import Line
 from penstock_serving.model.load import Model
 from penstock_serving.protocol.call import Encoded
 from penstock_serving.protocol.errors import RequestError, SaturatedError
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
 Explain = Callable[[bytes, int | None, float], Awaitable[Encoded]]
 """From a body, the length of its JSON (None: all of it) and the seconds that are left to the answer."""
 
-_CONFINED = "the model is unpickled, and the process that does so may start no other; see what its metadata says"
-
-
 # A refusal costs the event loop about as much as a prediction, and whoever is refused at once asks anew at once. So it
 # comes after a pause, for as many callers and as large bodies as may be held meanwhile.
 _PAUSE_SECONDS = 0.25
@@ -28,8 +26,9 @@ _PAUSED_CALLERS, _PAUSED_BYTES = 256, 64 << 10
 class Explaining:
     """Explains the served model. To be used from one event loop."""
 
-    def __init__(self, identity: Identity, model: Model, directory: Path) -> None:
+    def __init__(self, identity: Identity, model: Model, directory: Path, line: Line) -> None:
         self._identity, self._model, self._directory = identity, model, directory
+        self._line = line
         self._client: ExplainClient | None = None
         self._paused = 0
 
@@ -66,8 +65,6 @@ class Explaining:
         data = self._model.explainer
         if isinstance(data, str):
             raise _not_explained(data)
-        if self._model.backend != "onnx":
-            raise _not_explained(_CONFINED)
         # Imported here: a server that is never asked need not hold it.
         from penstock_serving.explain.client import ExplainClient
         from penstock_serving.explain.limits import Limits
@@ -76,7 +73,7 @@ class Explaining:
         identity = self._identity
         package = Package(str(self._directory), identity.digest)
         setup = Setup(identity.name, identity.parameters, self._model.signature, data, package)
-        self._client = ExplainClient(setup, Limits())
+        self._client = ExplainClient(setup, Limits(), self._line)
         return self._client
 
 

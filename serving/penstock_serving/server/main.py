@@ -14,6 +14,7 @@ from typing import TypeVar
 import uvloop
 
 from penstock_serving import contract, settings
+from penstock_serving.explain.starting import Starter
 from penstock_serving.metrics_port import serve_metrics
 from penstock_serving.model.errors import BadModelError, LastWords, ModelError
 from penstock_serving.model.frame import Matrix
@@ -41,10 +42,11 @@ _LOOK_SECONDS = 1.0
 
 
 class Worker:
-    """One of the server's processes, or its only one: `shared` and `slot` are how it knows of the others."""
+    """One of the server's processes, or its only one: `shared` and `slot` are how it knows of the others, `starter` how
+    what explains is started."""
 
-    def __init__(self, config: Settings, imported: float, shared: Shared, slot: int) -> None:
-        self._config, self._imported = config, imported
+    def __init__(self, config: Settings, imported: float, shared: Shared, slot: int, starter: Starter) -> None:
+        self._config, self._imported, self._starter = config, imported, starter
         self._shared, self._slot = shared, slot
 
     async def serve(self, before_unpickling: Callable[[], None]) -> None:
@@ -60,7 +62,15 @@ class Worker:
         metrics.started("import", self._imported)
         metrics_server = _listen(config, metrics)
         began = time.perf_counter()
-        model = load_model(config.directory, identity.digest, config.trust, before_unpickling)
+        starter = self._starter
+
+        def confine() -> None:
+            # What confines itself can start nothing afterwards.
+            with contextlib.suppress(OSError):
+                starter.prepare()
+            before_unpickling()
+
+        model = load_model(config.directory, identity.digest, config.trust, confine)
         metrics.started("load", time.perf_counter() - began)
         began = time.perf_counter()
         await self_test(model, config.limits)
@@ -76,7 +86,7 @@ class Worker:
         lifecycle = Lifecycle()
         tally = Tally(metrics, feed)
         pages = Pages(identity, model, dispatcher, lifecycle, lambda: telling.totals().work)
-        explaining = Explaining(identity, model, config.directory)
+        explaining = Explaining(identity, model, config.directory, starter.line(self._slot))
         app = App(identity, model, dispatcher, pages, explaining, metrics, tally, lifecycle)
         listener = Listener(app, HttpLimits(body=config.max_body))
         stop = asyncio.Event()
@@ -154,14 +164,20 @@ def main(imported: float, before_unpickling: Callable[[], None] = as_it_is) -> i
         return last_words.say(error)
     shared = Shared(config.workers)
 
+    starter = Starter(config.workers)
+
     def work(slot: int) -> int:
         try:
-            uvloop.run(Worker(config, imported, shared, slot).serve(before_unpickling))
+            with contextlib.closing(starter):
+                uvloop.run(Worker(config, imported, shared, slot, starter).serve(before_unpickling))
         except ModelError as error:
             return last_words.say(error)
         return 0
 
     if config.workers == 1:
         return work(0)
-    import_backend(config.directory)
+    if import_backend(config.directory) == "sklearn":
+        # One for all workers; where a model is not unpickled, those that explain start their own.
+        with contextlib.suppress(OSError):
+            starter.prepare()
     return Workers(shared, work).run()

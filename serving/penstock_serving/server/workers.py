@@ -124,9 +124,12 @@ class Workers:
                 os.kill(slot.process, number)
 
 
-def import_backend(directory: Path) -> None:
-    """Import what is likely to compute the package's model, so that workers need not each."""
-    import_module("onnxruntime" if (directory / ONNX_FILE).exists() or (directory / GRAPH_FILE).exists() else "sklearn")
+def import_backend(directory: Path) -> str:
+    """Import what is likely to compute the package's model, so that workers need not each; its name."""
+    compiled = (directory / ONNX_FILE).exists() or (directory / GRAPH_FILE).exists()
+    backend = "onnxruntime" if compiled else "sklearn"
+    import_module(backend)
+    return backend
 
 
 def _end_with(parent: int) -> None:
