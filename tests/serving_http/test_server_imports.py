@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-HEAVY = ("sklearn", "joblib", "scipy", "pandas", "onnx", "grpc", "skops", "penstock_serving.explain")
+HEAVY = ("sklearn", "joblib", "scipy", "pandas", "onnx", "grpc", "skops", "penstock_serving.explain.client")
 
 
 def test_the_server_imports_nothing_that_only_some_models_need() -> None:
