@@ -111,7 +111,7 @@ def test_a_flood_of_explain_calls_costs_predictions_less_than_a_fifth():
 
     async def told() -> tuple[list[int], list[int], set[str]]:
         starter, limits = Starter(), Limits(seconds=300, start_seconds=300)
-        client = ExplainClient(Setup("forest", {}, signature, data, None), limits, starter.line())
+        client = ExplainClient(Setup("forest", {}, signature, data, None), limits, starter.line(), lambda: True)
         try:
             return await measured(client, body)
         finally:

@@ -74,10 +74,12 @@ def text() -> Setup:
     return Setup("text", {}, signature, data, None)
 
 
-def run(setup: Setup, limits: Limits, story: Callable[[ExplainClient], Awaitable[None]]) -> None:
+def run(
+    setup: Setup, limits: Limits, story: Callable[[ExplainClient], Awaitable[None]], *, busy: bool = False
+) -> None:
     async def told() -> None:
         starter = Starter()
-        client = ExplainClient(setup, limits, starter.line())
+        client = ExplainClient(setup, limits, starter.line(), lambda: busy)
         try:
             await story(client)
         finally:
@@ -373,6 +375,20 @@ def test_a_server_that_may_start_no_process_says_so(forest, monkeypatch):
         assert unexplained.value.status == 501
 
     run(forest, PATIENT, story)
+
+
+@pytest.mark.parametrize(("busy", "apart", "least", "most"), [(True, 0.1, 0.69, 60.0), (False, 60.0, 0.0, 60.0)])
+def test_questions_keep_apart_while_predictions_are_under_way(forest, busy, apart, least, most):
+    took: list[float] = []
+
+    async def story(client):
+        await client.explain(MATRIX[:1], 120)
+        began = time.monotonic()
+        await asyncio.gather(*(client.explain(MATRIX[:1], 120) for _ in range(8)))
+        took.append(time.monotonic() - began)
+
+    run(forest, patient(apart_seconds=apart), story, busy=busy)
+    assert least <= took[0] < most
 
 
 def test_closing_refuses_what_waits(forest):

@@ -32,7 +32,8 @@ def refused(monkeypatch: pytest.MonkeyPatch, callers: int, body: bytes) -> int:
     """How often so many callers, who never pause, are refused within a while."""
     matrix = np.array([[0.0], [1.0]])
     model = of_estimator(LinearRegression().fit(matrix, [0, 1]), signature_of(matrix), Golden(b"", ()), "sha256:x")
-    explaining = Explaining(Identity("m", "m-1", "sha256:x"), model, Path("nowhere"), Starter().line())
+    identity = Identity("m", "m-1", "sha256:x")
+    explaining = Explaining(identity, model, Path("nowhere"), Starter().line(), lambda: True)
     monkeypatch.setattr(explaining, "_asked", Full)
     count = 0
 

@@ -5,6 +5,7 @@ import signal
 import socket
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from penstock_serving.explain import frames, setup
@@ -98,11 +99,12 @@ class ExplainClient:
 
     The process is started by the first question and ended after `limits.idle_seconds` without one. Questions wait in
     turn; one beyond `limits.waiting` is refused at once. A process that dies costs the question in work, and is
-    started again for the next.
+    started again for the next. While `busy` says that the event loop has others to serve, questions begin
+    `limits.apart_seconds` after one another.
     """
 
-    def __init__(self, model: Setup, limits: Limits, line: Line) -> None:
-        self._setup, self._limits, self._line = model, limits, line
+    def __init__(self, model: Setup, limits: Limits, line: Line, busy: Callable[[], bool]) -> None:
+        self._setup, self._limits, self._line, self._busy = model, limits, line, busy
         self._waiting: deque[_Job] = deque()
         self._came = asyncio.Event()
         self._runner: asyncio.Task[None] | None = None
@@ -201,9 +203,12 @@ class ExplainClient:
                 if not self._waiting:
                     return
             while self._waiting:
+                began = time.monotonic()
                 self._in_work = 1
                 await self._serve(self._waiting.popleft())
                 self._in_work = 0
+                if self._waiting and self._busy():
+                    await asyncio.sleep(began + self._limits.apart_seconds - time.monotonic())
             self._came.clear()
 
     async def _serve(self, job: _Job) -> None:

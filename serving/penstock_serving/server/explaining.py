@@ -24,11 +24,11 @@ _PAUSED_CALLERS, _PAUSED_BYTES = 256, 64 << 10
 
 
 class Explaining:
-    """Explains the served model. To be used from one event loop."""
+    """Explains the served model; `busy` says whether predictions are under way. To be used from one event loop."""
 
-    def __init__(self, identity: Identity, model: Model, directory: Path, line: Line) -> None:
+    def __init__(self, identity: Identity, model: Model, directory: Path, line: Line, busy: Callable[[], bool]) -> None:
         self._identity, self._model, self._directory = identity, model, directory
-        self._line = line
+        self._line, self._busy = line, busy
         self._client: ExplainClient | None = None
         self._paused = 0
 
@@ -73,7 +73,7 @@ class Explaining:
         identity = self._identity
         package = Package(str(self._directory), identity.digest)
         setup = Setup(identity.name, identity.parameters, self._model.signature, data, package)
-        self._client = ExplainClient(setup, Limits(), self._line)
+        self._client = ExplainClient(setup, Limits(), self._line, self._busy)
         return self._client
 
 
