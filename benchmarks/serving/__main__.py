@@ -5,7 +5,6 @@ import json
 import os
 import sys
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.serving.measure import SERVER_CORE, Effort, all_rounds
@@ -39,15 +38,15 @@ def main() -> None:
         os.sched_setaffinity(0, set(range(os.cpu_count() or 1)))
         effort = Effort(arguments.rounds, arguments.seconds, arguments.open_runs)
         samples = all_rounds(cases, arguments.servers, effort, folder / "run")
-    bare = {
-        case.name: {k: v for k, v in asdict(case).items() if k in {"backend", "bare", "bare_ours"}} for case in cases
-    }
+    backends = {case.name: case.backend for case in cases}
     said = (
         f"{effort.rounds} rounds of {effort.seconds:g} s, {effort.open_runs} runs of each open loop "
         "(a third of them for the others)."
     )
-    write(Results(samples, bare), said, arguments.report)
-    (arguments.report / "serving.json").write_text(json.dumps({"bare": bare, "samples": samples}, indent=1) + "\n")
+    write(Results(samples, backends), said, arguments.report)
+    (arguments.report / "serving.json").write_text(
+        json.dumps({"backends": backends, "samples": samples}, indent=1) + "\n"
+    )
     print(f"{arguments.report / 'serving.md'}")
 
 

@@ -1,6 +1,9 @@
 """The rounds: every server in turn, in another order each round, so that what disturbs the machine disturbs all."""
 
+import json
+import os
 import random
+import subprocess
 import sys
 import time
 from collections.abc import Iterable
@@ -11,12 +14,13 @@ from typing import Any
 from benchmarks.serving.load import Load, Measured
 from benchmarks.serving.models import Case
 from benchmarks.serving.peers import PEERS
-from benchmarks.serving.servers import GRANIAN_STATIC, OUR_STATIC, names, running
+from benchmarks.serving.servers import GRANIAN_STATIC, ONE_THREAD, OUR_STATIC, names, running
 
 SERVER_CORE, LOAD_CORE = 0, 1
 CLOSED = (1, 8, 64)
 MOST_CONNECTIONS = 1024
 CASE_OF_STATICS = "logistic"
+BARE = "no server"
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Effort:
 
 
 Sample = dict[str, Any]
-"""One run: model, server, kind ("start", "closed", "half" or "twice"), and what came of it."""
+"""One run: model, server, kind ("bare", "start", "memory", "closed", "half", "twice" or "beside"), and what came of it."""
 
 
 def all_rounds(cases: Iterable[Case], only: list[str], effort: Effort, folder: Path) -> list[Sample]:
@@ -40,6 +44,7 @@ def all_rounds(cases: Iterable[Case], only: list[str], effort: Effort, folder: P
     cases = list(cases)
     pairs = [(case, name) for case in cases for name in names() if _belongs(case, name) and _wanted(name, only)]
     for number in range(effort.rounds):
+        samples += [_sample(case, BARE, "bare", **_bare(case)) for case in cases]
         for case, name in chance.sample(pairs, len(pairs)):
             _say(f"round {number + 1}/{effort.rounds}: {case.name}, {name}")
             with running(name, case, SERVER_CORE, folder / f"{case.name}-{name}".replace(" ", "-")) as server:
@@ -64,6 +69,14 @@ def all_rounds(cases: Iterable[Case], only: list[str], effort: Effort, folder: P
                     samples.append(_sample(case, name, kind, offered=rate, **asdict(found)))
                     time.sleep(0.5)
     return samples
+
+
+def _bare(case: Case) -> dict[str, float]:
+    _say(f"{case.name}, {BARE}")
+    words = [str(case.joblib), str(case.root), case.digest, str(case.columns)]
+    command = ["taskset", "-c", str(SERVER_CORE), sys.executable, "-m", "benchmarks.serving.bare", *words]
+    environment = os.environ | ONE_THREAD
+    return dict(json.loads(subprocess.run(command, check=True, capture_output=True, env=environment).stdout))
 
 
 def _open(load: Load, server: Any, rate: float, seconds: float) -> Measured:

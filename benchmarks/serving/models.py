@@ -1,7 +1,6 @@
 """The models that are served, in the forms that the servers take."""
 
 import json
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,17 +14,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from threadpoolctl import threadpool_limits
 
 BODIES = 512
 
 
 @dataclass(frozen=True)
 class Case:
-    """A model and its files: our package's root and digest, the joblib, the bodies of v2 and of BentoML.
-
-    `bare` is the time of one call on one row in this process (seconds): scikit-learn's, and that of what we serve by.
-    """
+    """A model and its files: our package's root and digest, the joblib, the bodies of v2 and of BentoML; what we serve
+    by, and the number of its columns."""
 
     name: str
     root: Path
@@ -34,8 +30,7 @@ class Case:
     bodies: Path
     bento_bodies: Path
     backend: str
-    bare: float
-    bare_ours: float
+    columns: int
 
 
 def estimators() -> dict[str, tuple[Any, int]]:
@@ -70,21 +65,9 @@ def make(name: str, folder: Path) -> Case:
         bodies=root / "bodies",
         bento_bodies=root / "bento-bodies",
         backend=model.backend,
-        bare=_seconds(estimator.predict, X),
-        bare_ours=_seconds(model.method("predict"), X),
+        columns=columns,
     )
     joblib.dump(estimator, case.joblib)
     case.bodies.write_text("".join(json.dumps(body) + "\n" for body in v2))
     case.bento_bodies.write_text("".join(json.dumps({"x": row}) + "\n" for row in rows))
     return case
-
-
-def _seconds(method: Any, X: np.ndarray) -> float:
-    """The median time of a call on one row."""
-    times = []
-    with threadpool_limits(1):
-        for at in range(300):
-            began = time.perf_counter()
-            method(X[at : at + 1])
-            times.append(time.perf_counter() - began)
-    return float(np.median(times))

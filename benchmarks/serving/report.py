@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.serving.measure import CASE_OF_STATICS, CLOSED, Sample
+from benchmarks.serving.measure import BARE, CASE_OF_STATICS, CLOSED, Sample
 from benchmarks.serving.peers import BENTOML, GRANIAN, KSERVE, MLSERVER
 from benchmarks.serving.servers import GRANIAN_STATIC, OUR_STATIC, OURS, names
 
@@ -24,13 +24,13 @@ Found = list[float]
 class Results:
     """The samples, by what they are asked for."""
 
-    def __init__(self, samples: Sequence[Sample], bare: dict[str, dict[str, Any]]) -> None:
-        self._samples, self.bare = samples, bare
+    def __init__(self, samples: Sequence[Sample], backends: dict[str, str]) -> None:
+        self._samples, self.backends = samples, backends
 
     @property
     def cases(self) -> list[str]:
         """Models, in the order of the rounds' definition."""
-        return list(self.bare)
+        return list(self.backends)
 
     def values(self, case: str, server: str, kind: str, field: str, **more: Any) -> Found:
         """A field of all runs of one kind."""
@@ -66,7 +66,8 @@ def markdown(results: Results, effort: str) -> str:
         f"Made by `make bench-serving` on {datetime.now(UTC):%Y-%m-%d}: {os.cpu_count()} CPUs ({_processor()}), "
         f"Python {platform.python_version()}, {versions}. {effort} Server on one core, load on the other; all servers in "
         "turn, in another order each round. One row in V2 JSON (BentoML: its own JSON), 512 different rows. Penstock "
-        "validates, and feeds its monitor, which runs on the server's core. Medians, and in brackets least and most."
+        "validates, and feeds its monitor, which runs on the server's core and is there before it. Medians, and in "
+        "brackets least and most."
     )
     lines = [
         "# The model server beside others",
@@ -132,7 +133,7 @@ def _whole(value: float) -> str:
 
 def _rates(results: Results, case: str, servers: Sequence[str]) -> list[str]:
     found = [results.values(case, server, "closed", "rate", connections=MOST) for server in servers]
-    return [case, str(results.bare[case]["backend"]), *(_spread(values, _whole) for values in found)]
+    return [case, results.backends[case], *(_spread(values, _whole) for values in found)]
 
 
 def _multiples(results: Results) -> list[str]:
@@ -149,7 +150,7 @@ def _alone(results: Results, case: str, servers: Sequence[str]) -> list[str]:
     cells = [case]
     for server in servers:
         p50 = results.middle(case, server, "closed", "p50", connections=1) * 1e6
-        bare = results.bare[case]["bare_ours" if server == OURS else "bare"] * 1e6
+        bare = results.middle(case, BARE, "bare", "served" if server == OURS else "scikit_learn") * 1e6
         if np.isnan(p50):
             cells.append("")
         elif server in {OUR_STATIC, GRANIAN_STATIC}:

@@ -19,17 +19,20 @@ from benchmarks.serving.peers import BENTOML, GRANIAN, KSERVE, MLSERVER, environ
 
 APPS = Path(__file__).parent / "apps"
 OURS, OUR_STATIC, GRANIAN_STATIC = "Penstock", "our HTTP layer, static", "granian, static"
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 _V2 = "/v2/models/m/infer"
 
 
 @dataclass
 class Plan:
-    """How a server is started for a case: its commands (the last is the server), environment, path and bodies."""
+    """How a server is started for a case: its commands (the last is the server, begun when the file that the others make,
+    if they do, is there), environment, path and bodies."""
 
     commands: list[list[str]]
     path: str
     bodies: Path
     environment: dict[str, str] = field(default_factory=dict)
+    before: Path | None = None
 
 
 @dataclass
@@ -62,6 +65,7 @@ def plan(name: str, case: Case, port: int, folder: Path) -> Plan:
             _V2,
             case.bodies,
             _ours(case, port, folder),
+            before=folder / "monitor.sock",
         )
     if name == KSERVE.name:
         command = [str(environment(KSERVE) / "python"), str(APPS / "kserve_app.py"), str(case.joblib), str(port)]
@@ -111,17 +115,20 @@ def running(name: str, case: Case, core: int, folder: Path) -> Iterator[Running]
     """Start the server on one core and wait for its first right answer; stop it afterwards."""
     port = free_port()
     made = plan(name, case, port, folder)
+    if made.before is not None:
+        made.before.unlink(missing_ok=True)
     base = {key: os.environ[key] for key in ("PATH", "HOME", "LANG") if key in os.environ}
-    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     processes = []
     with (folder / "log").open("ab") as log:
         try:
             for command in made.commands:
+                if processes and made.before is not None:
+                    _wait_for(made.before)
                 began = time.perf_counter()
                 processes.append(
                     subprocess.Popen(
                         ["taskset", "-c", str(core), *command],
-                        env=base | threads | made.environment,
+                        env=base | ONE_THREAD | made.environment,
                         stdout=log,
                         stderr=log,
                         start_new_session=True,
@@ -132,6 +139,12 @@ def running(name: str, case: Case, core: int, folder: Path) -> Iterator[Running]
         finally:
             for process in processes:
                 _end(process)
+
+
+def _wait_for(file: Path) -> None:
+    deadline = time.monotonic() + 120
+    while not file.exists() and time.monotonic() < deadline:
+        time.sleep(0.005)
 
 
 def _wait(process: subprocess.Popen[bytes], port: int, made: Plan, log: Path) -> None:

@@ -74,9 +74,7 @@ def text() -> Setup:
     return Setup("text", {}, signature, data, None)
 
 
-def run(
-    setup: Setup, limits: Limits, story: Callable[[ExplainClient], Awaitable[None]], *, busy: bool = False
-) -> None:
+def run(setup: Setup, limits: Limits, story: Callable[[ExplainClient], Awaitable[None]], *, busy: bool = False) -> None:
     async def told() -> None:
         starter = Starter()
         client = ExplainClient(setup, limits, starter.line(), lambda: busy)
