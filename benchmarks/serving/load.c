@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -175,6 +176,15 @@ static void read_requests(const char *path, const char *host, const char *file) 
     if (!request_count) die("no request bodies");
 }
 
+/* Leave the core to others until shortly before something is due; what is due soon is waited for awake. */
+static void doze(double seconds) {
+    if (seconds < 0.001) return;
+    if (seconds > 0.05) seconds = 0.05;
+    struct timespec t = {.tv_nsec = (long)((seconds - 0.0002) * 1e9)};
+    struct pollfd what = {.fd = poller, .events = POLLIN};
+    ppoll(&what, 1, &t, 0);
+}
+
 int main(int count, char **words) {
     if (count != 8) { fprintf(stderr, "load HOST PORT PATH BODIES CONNECTIONS SECONDS RATE\n"); return 2; }
     server = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(atoi(words[2]))};
@@ -215,6 +225,7 @@ int main(int count, char **words) {
             for (int i = 0; i < callers_count; i++)
                 if (callers[i].busy && at - callers[i].due > PATIENCE) fail(&callers[i], &late, is_open, at);
         }
+        if (is_open) doze((at < ends ? scheduled / rate : ends + PATIENCE) - now());
         int ready = epoll_wait(poller, events, 512, is_open ? 0 : 50);
         for (int i = 0; i < ready; i++) {
             Caller *caller = events[i].data.ptr;
