@@ -25,14 +25,14 @@ _V2 = "/v2/models/m/infer"
 
 @dataclass
 class Plan:
-    """How a server is started for a case: its commands (the last is the server, begun when the file that the others make,
-    if they do, is there), environment, path and bodies."""
+    """How a server is started for a case: its commands (the last is the server, begun when the port `before`, where there
+    is one, tells counters), environment, path and bodies."""
 
     commands: list[list[str]]
     path: str
     bodies: Path
     environment: dict[str, str] = field(default_factory=dict)
-    before: Path | None = None
+    before: int | None = None
 
 
 @dataclass
@@ -59,13 +59,13 @@ def plan(name: str, case: Case, port: int, folder: Path) -> Plan:
     """How the named server is started; files it needs are written to `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     if name == OURS:
-        python = [sys.executable, "-m"]
+        python, ours = [sys.executable, "-m"], _ours(case, port, folder)
         return Plan(
             [[*python, "penstock_serving.monitor"], [*python, "penstock_serving.server"]],
             _V2,
             case.bodies,
-            _ours(case, port, folder),
-            before=folder / "monitor.sock",
+            ours,
+            before=int(ours["PENSTOCK_MONITOR_METRICS_PORT"]),
         )
     if name == KSERVE.name:
         command = [str(environment(KSERVE) / "python"), str(APPS / "kserve_app.py"), str(case.joblib), str(port)]
@@ -115,8 +115,6 @@ def running(name: str, case: Case, core: int, folder: Path) -> Iterator[Running]
     """Start the server on one core and wait for its first right answer; stop it afterwards."""
     port = free_port()
     made = plan(name, case, port, folder)
-    if made.before is not None:
-        made.before.unlink(missing_ok=True)
     base = {key: os.environ[key] for key in ("PATH", "HOME", "LANG") if key in os.environ}
     processes = []
     with (folder / "log").open("ab") as log:
@@ -141,10 +139,14 @@ def running(name: str, case: Case, core: int, folder: Path) -> Iterator[Running]
                 _end(process)
 
 
-def _wait_for(file: Path) -> None:
+def _wait_for(port: int) -> None:
     deadline = time.monotonic() + 120
-    while not file.exists() and time.monotonic() < deadline:
-        time.sleep(0.005)
+    while time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.05)
 
 
 def _wait(process: subprocess.Popen[bytes], port: int, made: Plan, log: Path) -> None:
