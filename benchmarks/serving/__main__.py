@@ -2,12 +2,11 @@
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.serving.measure import SERVER_CORE, Effort, all_rounds
+from benchmarks.serving.measure import Effort, all_rounds
 from benchmarks.serving.models import estimators, make
 from benchmarks.serving.peers import PEERS, environment
 from benchmarks.serving.report import Results, write
@@ -32,10 +31,8 @@ def main() -> None:
     chosen = arguments.models or list(estimators())
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        os.sched_setaffinity(0, {SERVER_CORE})
         print("  fitting and packaging …", file=sys.stderr, flush=True)
         cases = [make(model, folder / "models") for model in chosen]
-        os.sched_setaffinity(0, set(range(os.cpu_count() or 1)))
         effort = Effort(arguments.rounds, arguments.seconds, arguments.open_runs)
         samples = all_rounds(cases, arguments.servers, effort, folder / "run")
     backends = {case.name: case.backend for case in cases}

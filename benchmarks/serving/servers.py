@@ -121,7 +121,7 @@ def running(name: str, case: Case, core: int, folder: Path) -> Iterator[Running]
         try:
             for command in made.commands:
                 if processes and made.before is not None:
-                    _wait_for(made.before)
+                    _wait(processes[-1], f"http://127.0.0.1:{made.before}/metrics", folder / "log")
                 began = time.perf_counter()
                 processes.append(
                     subprocess.Popen(
@@ -132,26 +132,20 @@ def running(name: str, case: Case, core: int, folder: Path) -> Iterator[Running]
                         start_new_session=True,
                     )
                 )
-            _wait(processes[-1], port, made, folder / "log")
+            _wait(processes[-1], _first(made, port), folder / "log")
             yield Running(port, made, time.perf_counter() - began, [process.pid for process in processes])
         finally:
             for process in processes:
                 _end(process)
 
 
-def _wait_for(port: int) -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5):
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.05)
-
-
-def _wait(process: subprocess.Popen[bytes], port: int, made: Plan, log: Path) -> None:
+def _first(made: Plan, port: int) -> urllib.request.Request:
     body = made.bodies.read_bytes().split(b"\n", 1)[0]
-    request = urllib.request.Request(f"http://127.0.0.1:{port}{made.path}", body, {"content-type": "application/json"})
+    return urllib.request.Request(f"http://127.0.0.1:{port}{made.path}", body, {"content-type": "application/json"})
+
+
+def _wait(process: subprocess.Popen[bytes], request: urllib.request.Request | str, log: Path) -> None:
+    """Wait until a process answers 200."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
         try:
@@ -160,7 +154,7 @@ def _wait(process: subprocess.Popen[bytes], port: int, made: Plan, log: Path) ->
                     return
         except (urllib.error.URLError, OSError):
             time.sleep(0.005)
-    raise RuntimeError(f"{made.commands[-1]} does not answer:\n{log.read_text(errors='replace')[-2000:]}")
+    raise RuntimeError(f"{process.args} does not answer:\n{log.read_text(errors='replace')[-2000:]}")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -128,9 +128,8 @@ class Served:
 
     def counting_process(self) -> int:
         """The process id of the monitor's counting process; 0 while there is none."""
-        tasks = Path(f"/proc/{self.monitor.pid}/task").iterdir()
-        children = [pid for task in tasks for pid in (task / "children").read_text().split()]
-        return int(children[0]) if children else 0
+        found = children(self.monitor.pid)
+        return found[0] if found else 0
 
     def metric(self, port: int, name: str, headers: dict[str, str] | None = None, **labels: str) -> float:
         """The sum of a counter's series with these labels."""
@@ -141,6 +140,12 @@ class Served:
             for sample in family.samples
             if sample.name == name and labels.items() <= sample.labels.items()
         )
+
+
+def children(process: int) -> list[int]:
+    """Ids of a process's child processes."""
+    tasks = Path(f"/proc/{process}/task").iterdir()
+    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
 
 
 def reaches(port: int, path: str) -> bool:

@@ -15,6 +15,7 @@ from penstock_serving.model.files import EXPLAIN_FILE
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.neighbors import KNeighborsClassifier
 
+from tests.serving.conftest import children
 from tests.serving.packages import uncompiled, unexplained
 
 EXPLAIN = "/v2/models/fraud/explain"
@@ -46,12 +47,6 @@ def by_definition(predict: Callable[[np.ndarray], np.ndarray], row: np.ndarray, 
             total[column] += after - before
             before = after
     return total / len(orders)
-
-
-def children(process: int) -> list[int]:
-    """Ids of a process's child processes."""
-    tasks = Path(f"/proc/{process}/task").iterdir()
-    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
 
 
 def filtered(process: int) -> bool:
@@ -88,7 +83,7 @@ def test_trees_are_explained_alike_compiled_and_unpickled(
     pickled = uncompiled(packaged)
     answers = []
     for each, workers in ((packaged, "1"), (pickled, "1"), (pickled, "2")):
-        with serving(each, PENSTOCK_WORKERS=workers) as served, talker(served.port) as caller:
+        with serving(each, **{contract.ENV_WORKERS: workers}) as served, talker(served.port) as caller:
             answers.append(explained(caller, wait))
     compiled, *unpickled = answers
     for answer in unpickled:

@@ -14,20 +14,19 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Handover(Generic[T]):
-    """Things for threads that wait for them, each for one thread."""
+class _Given(Generic[T]):
+    """Things that were given and not taken, and an eventfd that counts them."""
 
     def __init__(self) -> None:
         self._given: deque[T] = deque()
         self._ready = os.eventfd(0, os.EFD_SEMAPHORE | os.EFD_CLOEXEC)
 
     def put(self, thing: T) -> None:
-        """Give a thing to one thread."""
+        """Give a thing, from any thread."""
         self._given.append(thing)
         os.eventfd_write(self._ready, 1)
 
-    def get(self) -> T:
-        """Wait for a thing."""
+    def _next(self) -> T:
         os.eventfd_read(self._ready)
         return self._given.popleft()
 
@@ -35,23 +34,17 @@ class Handover(Generic[T]):
         os.close(self._ready)
 
 
-class Handback(Generic[T]):
+class Handover(_Given[T]):
+    """Things for threads that wait for them, each for one thread."""
+
+    def get(self) -> T:
+        """Wait for a thing."""
+        return self._next()
+
+
+class Handback(_Given[T]):
     """Things for the running event loop, which gives each to `take`. Once the loop is closed nobody takes them."""
 
     def __init__(self, take: Callable[[T], None]) -> None:
-        self._take = take
-        self._given: deque[T] = deque()
-        self._ready = os.eventfd(0, os.EFD_SEMAPHORE | os.EFD_CLOEXEC)
-        asyncio.get_running_loop().add_reader(self._ready, self._next)
-
-    def put(self, thing: T) -> None:
-        """Give a thing to the event loop, from any thread."""
-        self._given.append(thing)
-        os.eventfd_write(self._ready, 1)
-
-    def _next(self) -> None:
-        os.eventfd_read(self._ready)
-        self._take(self._given.popleft())
-
-    def __del__(self) -> None:
-        os.close(self._ready)
+        super().__init__()
+        asyncio.get_running_loop().add_reader(self._ready, lambda: take(self._next()))

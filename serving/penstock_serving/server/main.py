@@ -33,7 +33,7 @@ from penstock_serving.server.pages import Pages
 from penstock_serving.server.selftest import self_test
 from penstock_serving.server.shared import Shared, Telling
 from penstock_serving.server.tally import Tally
-from penstock_serving.server.workers import Workers, import_backend
+from penstock_serving.server.workers import Workers, import_backend, is_graph
 
 T = TypeVar("T")
 
@@ -164,7 +164,6 @@ def main(imported: float, before_unpickling: Callable[[], None] = as_it_is) -> i
     except ModelError as error:
         return last_words.say(error)
     shared = Shared(config.workers)
-
     starter = Starter(config.workers)
 
     def work(slot: int) -> int:
@@ -177,7 +176,8 @@ def main(imported: float, before_unpickling: Callable[[], None] = as_it_is) -> i
 
     if config.workers == 1:
         return work(0)
-    if import_backend(config.directory) == "sklearn":
+    import_backend(config.directory)
+    if not is_graph(config.directory):
         # One for all workers; where a model is not unpickled, those that explain start their own.
         with contextlib.suppress(OSError):
             starter.prepare()

@@ -124,12 +124,14 @@ class Workers:
                 os.kill(slot.process, number)
 
 
-def import_backend(directory: Path) -> str:
-    """Import what is likely to compute the package's model, so that workers need not each; its name."""
-    compiled = (directory / ONNX_FILE).exists() or (directory / GRAPH_FILE).exists()
-    backend = "onnxruntime" if compiled else "sklearn"
-    import_module(backend)
-    return backend
+def is_graph(directory: Path) -> bool:
+    """Whether the package's model is likely to be computed by ONNX Runtime, so not unpickled."""
+    return (directory / ONNX_FILE).exists() or (directory / GRAPH_FILE).exists()
+
+
+def import_backend(directory: Path) -> None:
+    """Import what is likely to compute the package's model, so that workers need not each."""
+    import_module("onnxruntime" if is_graph(directory) else "sklearn")
 
 
 def _end_with(parent: int) -> None:
