@@ -5,15 +5,20 @@ import sys
 from pathlib import Path
 
 from penstock_serving import contract, settings
+from penstock_serving.compile.result import Proof
+from penstock_serving.model import trust
 from penstock_serving.model.announcement import announcement
 from penstock_serving.model.archive import Limits
-from penstock_serving.model.choice import Choice, choose, recorded
+from penstock_serving.model.choice import Choice, choose, outdated, recorded
 from penstock_serving.model.errors import LastWords, ModelError
 from penstock_serving.model.fetch import Wanted, fetch
+from penstock_serving.model.serving import Serving
 from penstock_serving.model.sources.web import WebAccess
-from penstock_serving.model.verified import verified
+from penstock_serving.model.verified import Verified, verified
+from penstock_serving.server.quota import read_quota
 
 _MOST_BYTES = 1 << 44
+_MOST_SECONDS = 3600.0
 
 
 def main() -> int:
@@ -49,7 +54,27 @@ def main() -> int:
 
 def _judged(directory: Path, digest: str) -> Choice:
     with verified(directory, digest) as files:
-        return choose(files, recorded(files))
+        serving = recorded(files)
+        proof = outdated(files, serving)
+        if proof is not None:
+            _renewed(files, serving, proof)
+        return choose(files, serving)
+
+
+def _renewed(files: Verified, serving: Serving, proof: Proof) -> None:
+    from penstock_serving.renewal.renewing import SECONDS, Allowance, Outdated, renew  # paid for only where it is used
+
+    seconds = settings.seconds(contract.ENV_PROOF_SECONDS, SECONDS, _MOST_SECONDS)
+    allowance = Allowance(seconds, read_quota().memory)
+    try:
+        renew(Outdated(files, serving, proof), trust.from_environment(), allowance, _tell)
+    except OSError as error:
+        _tell(f"the compiled form cannot be proved again here: {error.strerror}")
+
+
+def _tell(text: str) -> None:
+    """One printable line."""
+    print(ascii(text)[1:-1], flush=True)
 
 
 if __name__ == "__main__":

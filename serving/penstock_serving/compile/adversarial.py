@@ -13,6 +13,7 @@ from penstock_serving.model.frame import Matrix
 from penstock_serving.model.signature import Signature
 
 MAX_ROWS = 60_000
+REFERENCE = "reference"
 _BASE_ROWS = 1_000
 _PLAIN_ROWS = 10_000
 _MIXED_ROWS = 6_000
@@ -33,8 +34,8 @@ class ProofRows:
         return tuple(zip(names.tolist(), counts.tolist(), strict=True))
 
 
-def proof_rows(compiled: Compiled, signature: Signature, reference: Matrix) -> ProofRows:
-    """Build the rows; deterministic, at most about `MAX_ROWS`.
+def proof_rows(compiled: Compiled, signature: Signature, reference: Matrix, kind: str = REFERENCE) -> ProofRows:
+    """Build the rows; deterministic, at most about `MAX_ROWS`. `kind` is what the reference rows are called.
 
     In order: reference rows; rows with one special value in one column; rows with such values in many columns at once;
     rows at every split of every tree (evenly thinned where there are too many).
@@ -53,7 +54,7 @@ def proof_rows(compiled: Compiled, signature: Signature, reference: Matrix) -> P
     kept = [tried[at] for at in spread(len(tried), int(MAX_ROWS / max(each, 1)))]
     at_splits = [change for plan in kept for change in plan]
     parts = {
-        "reference": reference[spread(len(reference), _PLAIN_ROWS)],
+        kind: reference[spread(len(reference), _PLAIN_ROWS)],
         "one special value": _changed(base, singles, signature),
         "many special values": _mixed(base, special, at_splits, signature),
         "at a split": _changed(base, at_splits, signature),

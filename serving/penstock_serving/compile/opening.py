@@ -44,10 +44,20 @@ def open_bytes(content: bytes, signature: Signature) -> Mapping[str, Answer]:
     """As `open_compiled`, from the model's bytes."""
     require_plain(content)
     session = session_of(content)
-    plan = plan_json.load(session.get_modelmeta().custom_metadata_map.get(PLAN_KEY, ""))
+    plan = _plan(session)
     _require_fit(plan, session, signature)
     rows = _Rows(plan, signature)
     return {method.name: _Method(session, plan, method, rows) for method in plan.methods}
+
+
+def plan_of(content: bytes) -> Plan:
+    """The plan that a compiled model carries; raises `BadModelError` as `open_compiled` does."""
+    require_plain(content)
+    return _plan(session_of(content))
+
+
+def _plan(session: Any) -> Plan:
+    return plan_json.load(session.get_modelmeta().custom_metadata_map.get(PLAN_KEY, ""))
 
 
 def session_of(content: bytes) -> Any:
@@ -148,7 +158,7 @@ def _label_array(method: Method) -> Matrix:
 def refusals(content: bytes, signature: Signature, matrix: Matrix) -> Matrix:
     """Which rows of a matrix the compiled model refuses, [rows] of bool: what its methods' `ValueError` is about."""
     session = session_of(content)
-    plan = plan_json.load(session.get_modelmeta().custom_metadata_map.get(PLAN_KEY, ""))
+    plan = _plan(session)
     if plan.safe is None:
         return np.zeros(len(matrix), dtype=bool)
     (refused,) = session.run([REFUSED], {INPUT: _Rows(plan, signature).read(matrix)})

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,17 +13,18 @@ import sklearn
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from penstock_serving.compile import compare
-from penstock_serving.compile.adversarial import ProofRows, proof_rows, spread
+from penstock_serving.compile.adversarial import REFERENCE, ProofRows, proof_rows, spread
 from penstock_serving.compile.emit.registry import Compiled, compile_estimator
 from penstock_serving.compile.errors import NotCompiledError
 from penstock_serving.compile.independence import Method, array_methods, method_is_independent, rows_independent
-from penstock_serving.compile.opening import open_bytes, refusals
+from penstock_serving.compile.opening import open_bytes, plan_of, refusals
+from penstock_serving.compile.plan import Plan
 from penstock_serving.compile.result import Compared, Proof, Proven, Unproven, Versions
 from penstock_serving.model.errors import BadModelError
 from penstock_serving.model.frame import Matrix
 from penstock_serving.model.signature import Signature
 
-__all__ = ["Proof", "Proven", "Unproven", "compile_and_prove", "prove", "rows_independent"]
+__all__ = ["Proof", "Proven", "Unproven", "compile_and_prove", "prove", "prove_again", "rows_independent"]
 
 _CHUNK = 2048
 _SINGLY_REFUSED = 400
@@ -43,26 +45,44 @@ def compile_and_prove(estimator: Any, signature: Signature, reference: Matrix) -
     where something is not on the compiler's allow-list, or any answer on any row differs beyond the tolerance.
     """
     with _quietly():
-        methods = array_methods(estimator, reference[:2])
-        missing = [output.name for output in signature.outputs if output.name not in methods]
-        if missing:
-            return Unproven(f"its output {missing[0]} is no array and is not compiled")
-        dtypes = {name: np.asarray(method(reference[:2])).dtype.str for name, method in methods.items()}
-        try:
-            compiled = compile_estimator(estimator, signature, dtypes)
-        except NotCompiledError as error:
-            return Unproven(str(error))
-        except _OTHERWISE_MADE as error:
-            return Unproven(
-                f"a fitted attribute is not as the compiler knows it ({type(error).__name__}: {error})"[:300]
-            )
-        return prove(compiled, estimator, signature, reference)
+        compiled = _compiled(estimator, signature, reference)
+        if isinstance(compiled, Unproven):
+            return compiled
+        return _prove(compiled, estimator, signature, reference, REFERENCE)
 
 
 def prove(compiled: Compiled, estimator: Any, signature: Signature, reference: Matrix) -> Proven | Unproven:
     """Compare a compiled model with its estimator on reference and adversarial rows, in batches and singly."""
     with _quietly():
-        return _prove(compiled, estimator, signature, reference)
+        return _prove(compiled, estimator, signature, reference, REFERENCE)
+
+
+def prove_again(model: bytes, estimator: Any, signature: Signature, rows: Matrix, kind: str) -> Proven | Unproven:
+    """Compare an ONNX form that was compiled earlier with its estimator, by the versions that are here now.
+
+    `rows` [rows, columns] are of that `kind`, and stand for the reference; the estimator must take the first two. What
+    the compiler makes of the estimator here serves only to find the rows where something is decided: it is `model` that
+    is compared.
+    """
+    with _quietly():
+        compiled = _compiled(estimator, signature, rows)
+        if isinstance(compiled, Unproven):
+            return compiled
+        return _prove(replace(compiled, model=model), estimator, signature, rows, kind)
+
+
+def _compiled(estimator: Any, signature: Signature, reference: Matrix) -> Compiled | Unproven:
+    methods = array_methods(estimator, reference[:2])
+    missing = [output.name for output in signature.outputs if output.name not in methods]
+    if missing:
+        return Unproven(f"its output {missing[0]} is no array and is not compiled")
+    dtypes = {name: np.asarray(method(reference[:2])).dtype.str for name, method in methods.items()}
+    try:
+        return compile_estimator(estimator, signature, dtypes)
+    except NotCompiledError as error:
+        return Unproven(str(error))
+    except _OTHERWISE_MADE as error:
+        return Unproven(f"a fitted attribute is not as the compiler knows it ({type(error).__name__}: {error})"[:300])
 
 
 @contextmanager
@@ -73,19 +93,23 @@ def _quietly() -> Iterator[None]:
         yield
 
 
-def _prove(compiled: Compiled, estimator: Any, signature: Signature, reference: Matrix) -> Proven | Unproven:
+def _prove(compiled: Compiled, estimator: Any, signature: Signature, reference: Matrix, kind: str) -> Proven | Unproven:
     try:
         opened = open_bytes(compiled.model, signature)
-        rows = proof_rows(compiled, signature, reference)
+        plan = plan_of(compiled.model)
+        rows = proof_rows(compiled, signature, reference, kind)
         refused = refusals(compiled.model, signature, rows.matrix)
     except BadModelError as error:
         return Unproven(error.message)
+    beyond = [name for name in opened if not hasattr(estimator, name)]
+    if beyond:
+        return Unproven(f"the compiled form gives {beyond[0]}, which the estimator does not")
     theirs = {name: getattr(estimator, name) for name in opened}
     try:
         _require_refused(theirs, rows, np.flatnonzero(refused))
         taken = np.flatnonzero(~refused)
         answers = {name: _answers(method, rows, taken) for name, method in theirs.items()}
-        compared = _compare(compiled, opened, answers, rows, taken)
+        compared = _compare(plan, opened, answers, rows, taken)
         _compare_singly(opened, answers, rows, taken)
     except _DisprovedError as error:
         return Unproven(str(error))
@@ -152,11 +176,11 @@ def _first_refused(method: Method, rows: ProofRows, chunk: Sequence[int]) -> int
 
 
 def _compare(
-    compiled: Compiled, opened: Mapping[str, Method], answers: Mapping[str, Matrix], rows: ProofRows, taken: Matrix
+    plan: Plan, opened: Mapping[str, Method], answers: Mapping[str, Matrix], rows: ProofRows, taken: Matrix
 ) -> list[Compared]:
     scored = _scores(answers)
     found = []
-    for method in compiled.plan.methods:
+    for method in plan.methods:
         theirs, ours = answers[method.name], _batched(opened[method.name], rows.matrix[taken])
         try:
             if method.labels:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from typing import Any
 
 from penstock_serving.compile.result import Compared, Proof, Unproven, Versions
 from penstock_serving.model.border import Border
@@ -14,13 +15,21 @@ _LONGEST = 2000
 
 def dump(result: Proof | Unproven) -> bytes:
     """The document `proof.json`: {"proven": {…}} or {"unproven": reason}."""
-    document = {"unproven": result.reason[:_LONGEST]} if isinstance(result, Unproven) else {"proven": asdict(result)}
-    return (json.dumps(document, allow_nan=False, indent=1) + "\n").encode()
+    return (json.dumps(document(result), allow_nan=False, indent=1) + "\n").encode()
+
+
+def document(result: Proof | Unproven) -> dict[str, Any]:
+    """What `dump` writes, as plain data."""
+    return {"unproven": result.reason[:_LONGEST]} if isinstance(result, Unproven) else {"proven": asdict(result)}
 
 
 def load(content: bytes) -> Proof | Unproven:
     """Read `proof.json`. Raises `BadModelError` for anything but what `dump` writes."""
-    raw = _BORDER.parsed(content)
+    return read(_BORDER.parsed(content))
+
+
+def read(raw: object) -> Proof | Unproven:
+    """Read what `document` gives. Raises `BadModelError` for anything else."""
     if isinstance(raw, dict) and set(raw) == {"unproven"}:
         return Unproven(_BORDER.text(raw["unproven"], "unproven", _LONGEST))
     proven = _BORDER.fields(_BORDER.fields(raw, "the content", {"proven"})["proven"], "proven", set(Proof.__slots__))
@@ -32,7 +41,7 @@ def load(content: bytes) -> Proof | Unproven:
         splits_visited=_BORDER.whole(proven["splits_visited"], "splits_visited", _MOST),
         rows_independent=_BORDER.flag(proven["rows_independent"], "rows_independent"),
         estimator_rows_independent=_BORDER.flag(proven["estimator_rows_independent"], "estimator_rows_independent"),
-        versions=_versions(proven["versions"]),
+        versions=read_versions(proven["versions"]),
     )
 
 
@@ -56,6 +65,7 @@ def _compared(value: object) -> Compared:
     )
 
 
-def _versions(value: object) -> Versions:
+def read_versions(value: object) -> Versions:
+    """The versions of a proof. Raises `BadModelError`."""
     raw = _BORDER.fields(value, "versions", set(Versions.__slots__))
     return Versions(**{name: _BORDER.text(text, f"versions.{name}", _LONGEST) for name, text in raw.items()})

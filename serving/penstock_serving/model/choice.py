@@ -1,7 +1,8 @@
 """The first rung of the trust ladder: what a package is served by, judged without loading anything of it.
 
-The server loads by this, and `fetch` tells it before; so what is told in the cluster is what is done in the pod. It is a
-function of the pinned package and of the versions installed here, and imports neither onnxruntime nor scikit-learn.
+The server loads by this, and `fetch` tells it before; so what is told in the cluster is what is done in the pod. It is
+a function of the pinned package, of the versions installed here and of a proof that `fetch` made again with them, and
+imports neither onnxruntime nor scikit-learn.
 """
 
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from penstock_serving.model.files import (
 )
 from penstock_serving.model.serving import Serving
 from penstock_serving.model.verified import Verified
+from penstock_serving.renewal import record
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +59,33 @@ def _proved(files: Verified, serving: Serving) -> Proof | str:
     """The proof of the compiled form, or in one sentence the reason why that form is not to be used here.
 
     It is used when the package holds the very files that the proof was made for, and ONNX Runtime is here in the
-    version that the proof was made with.
+    version that the proof was made with; or when `fetch` has made the proof again with the versions that are here.
     """
+    proof = _packaged(files, serving)
+    if isinstance(proof, str) or _is_current(proof):
+        return proof
+    renewal = record.kept(files.directory)
+    if renewal is not None and renewal.bound == record.bound(files, serving):
+        return renewal.result.reason if isinstance(renewal.result, Unproven) else renewal.result
+    return (
+        f"the compiled form was proved with ONNX Runtime {proof.versions.onnxruntime}, this image has "
+        f"{version('onnxruntime')}; package the model again with it"
+    )
+
+
+def outdated(files: Verified, serving: Serving) -> Proof | None:
+    """The proof that would serve but for the version of ONNX Runtime here; raises `BadModelError` when it is damaged."""
+    proof = _packaged(files, serving)
+    return None if isinstance(proof, str) or _is_current(proof) else proof
+
+
+def _is_current(proof: Proof) -> bool:
+    """Whether a proof holds here: what computes the compiled form is ONNX Runtime alone."""
+    return proof.versions.onnxruntime == version("onnxruntime")
+
+
+def _packaged(files: Verified, serving: Serving) -> Proof | str:
+    """The proof that the package holds for the very files in it, of whatever versions; or why it holds none."""
     compiled = serving.compiled
     if compiled is None:
         return serving.not_compiled
@@ -67,12 +94,4 @@ def _proved(files: Verified, serving: Serving) -> Proof | str:
         if files.sha256.get(name) != sha256:
             return f"{name} is not the file that the proof of the compiled form was made for; package the model again"
     proof = proof_json.load(files.read(PROOF_FILE))
-    if isinstance(proof, Unproven):
-        return proof.reason
-    installed = version("onnxruntime")
-    if proof.versions.onnxruntime != installed:
-        return (
-            f"the compiled form was proved with ONNX Runtime {proof.versions.onnxruntime}, this image has {installed}; "
-            "package the model again with it"
-        )
-    return proof
+    return proof.reason if isinstance(proof, Unproven) else proof

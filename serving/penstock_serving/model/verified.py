@@ -1,6 +1,7 @@
 """A package's files, proved against a pinned digest: the bytes that were hashed are the bytes that are read."""
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -25,13 +26,20 @@ _READ = frozenset({*ESTIMATOR_FILES, EXPLAIN_FILE, ONNX_FILE, PROOF_FILE, SERVIN
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A package whose digest was proved: open handles of the files that serving reads, and every file's SHA-256."""
+    """A package whose digest was proved: where it is, open handles of the files that serving reads, and every file's
+    SHA-256."""
 
+    directory: Path
+    digest: str
     handles: Mapping[str, BinaryIO]
     sha256: Mapping[str, str]
 
     def __contains__(self, name: str) -> bool:
         return name in self.handles
+
+    def size(self, name: str) -> int:
+        """Bytes of a file that the package holds."""
+        return os.fstat(self.handles[name].fileno()).st_size
 
     def read(self, name: str) -> bytes:
         """The file's bytes, hashed once more as they are in memory now: what is returned is what was pinned.
@@ -80,4 +88,4 @@ def verified(directory: Path, pinned: str) -> Iterator[Verified]:
             raise BadModelError(
                 contract.REASON_DIGEST_MISMATCH, f"the files at {directory} have the digest {actual}, not {pinned}"
             )
-        yield Verified(kept, {entry.path: entry.sha256 for entry in entries})
+        yield Verified(directory, pinned, kept, {entry.path: entry.sha256 for entry in entries})

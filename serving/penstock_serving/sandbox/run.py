@@ -87,7 +87,13 @@ def run(module: str, parts: Parts, confines: Confines = Confines(), paths: Seque
     ) as process:
         if process.stdin is None or process.stdout is None or process.stderr is None:
             raise BrokenPipeError("the sandbox has no pipes")
-        alarm = threading.Timer(confines.wall_seconds, process.kill)
+        late = threading.Event()
+
+        def end() -> None:
+            late.set()
+            process.kill()
+
+        alarm = threading.Timer(confines.wall_seconds, end)
         alarm.daemon = True
         alarm.start()
         said = threading.Thread(target=words.take, args=(process.stderr,), daemon=True)
@@ -99,6 +105,8 @@ def run(module: str, parts: Parts, confines: Confines = Confines(), paths: Seque
         except MalformedPartsError as error:
             status = _end(process)
             said.join()
+            if late.is_set():
+                raise _late(confines.wall_seconds) from error
             raise _fault(status, words.text(), str(error)) from error
         finally:
             process.kill()
@@ -142,6 +150,10 @@ def _refused(content: bytes) -> BadModelError:
         reason, message = contract.REASON_NOT_A_MODEL, "the model was refused in the sandbox"
     known = reason if reason in _REASONS else contract.REASON_NOT_A_MODEL
     return BadModelError(known, "".join(c if c.isprintable() else "?" for c in str(message))[:1000])
+
+
+def _late(seconds: float) -> BadModelError:
+    return BadModelError(contract.REASON_NOT_A_MODEL, f"the model's sandbox took longer than {seconds:g} s")
 
 
 def _fault(status: int, said: str, why: str) -> BadModelError:
