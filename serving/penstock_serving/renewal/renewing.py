@@ -17,6 +17,7 @@ from penstock_serving.model.trust import Trust
 from penstock_serving.model.verified import Verified
 from penstock_serving.renewal.order import parts
 from penstock_serving.renewal.record import Bound, Renewal, bound, keep, kept
+from penstock_serving.sandbox.kernel import hide
 from penstock_serving.sandbox.run import Confines, run
 
 SECONDS = 300.0
@@ -24,7 +25,7 @@ _ANSWER_BYTES = 1 << 16
 _MAPPED_BYTES = 1 << 30  # of libraries and stacks: address space that is no memory
 _MOST_ADDRESSES = 8 << 30
 _HELD_BYTES = 288 << 20
-_COPIES = 8
+_COPIES = 10
 _UNENDED = (
     "the compiled form was being proved with the versions of this image when its container was stopped, for want of "
     "memory perhaps; a new pod tries again"
@@ -51,7 +52,7 @@ class Allowance:
             return ""
         return (
             f"proving may take {needed >> 20} MiB of memory, and the container that fetches has "
-            f"{int(self.memory) >> 20} MiB; package the model again"
+            f"{int(self.memory) >> 20} MiB; raise its memory limit (spec.runtime.resources) or package the model again"
         )
 
 
@@ -82,6 +83,7 @@ def renew(package: Outdated, trust: Trust, allowance: Allowance, tell: Callable[
         f"proving the compiled form with ONNX Runtime {wanted.versions.onnxruntime}, as it was proved with "
         f"{package.proof.versions.onnxruntime}; this takes {allowance.seconds:g} s at most"
     )
+    hide()
     began = time.monotonic()
     result = _result(package, trust, allowance, wanted)
     keep(files.directory, Renewal(wanted, result))

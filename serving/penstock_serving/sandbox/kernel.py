@@ -10,6 +10,7 @@ from penstock_serving.sandbox.bpf import Filter, assemble
 from penstock_serving.sandbox.syscalls import machine
 
 _PR_SET_NO_NEW_PRIVS = 38
+_PR_SET_DUMPABLE = 4
 _SECCOMP_SET_MODE_FILTER = 1
 _SECCOMP_FILTER_FLAG_TSYNC = 1  # every thread of the process, not this one alone
 _SECCOMP = {0xC000003E: 317, 0xC00000B7: 277}
@@ -38,6 +39,11 @@ def renounce_privileges() -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
         raise UnconfinedError(f"no_new_privs was refused: {os.strerror(ctypes.get_errno())}")
+
+
+def hide() -> None:
+    """Keep other processes of this user from this one's memory and variables, which may hold credentials."""
+    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def install(wanted: Filter) -> None:

@@ -7,6 +7,7 @@ from penstock.api import contract
 from penstock.api.modelrevision import ModelRevisionSpec
 from penstock.api.names import LABEL_REVISION
 from penstock.api.runtime import Placement, Trust, VersionMismatch
+from penstock.api.scalars import Quantity
 from penstock.api.traffic import MAX_BODY
 from penstock.render.placement import placed, resources_of, spread
 from penstock.render.security import container_security, pod_security
@@ -22,7 +23,8 @@ _TMP = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108
 _AUTHORITIES = "/etc/penstock/authorities"
 _CA_KEY = "ca.crt"
 
-_FETCH_RESOURCES = {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}}
+_FETCH_REQUESTS = {"cpu": "50m", "memory": "64Mi"}
+_FETCH_MEMORY = Quantity("512Mi")
 _MONITOR_RESOURCES = {"requests": {"cpu": "10m", "memory": "48Mi"}, "limits": {"memory": "128Mi"}}
 
 _STARTS_WITHIN_SECONDS = 1800
@@ -62,7 +64,9 @@ def _container(name: str, spec: ModelRevisionSpec, module: str) -> dict[str, obj
 
 def _fetch(spec: ModelRevisionSpec, claim: str | None) -> Manifest:
     access = spec.model.access
-    env = {contract.ENV_MODEL_URI: str(spec.model.uri), contract.ENV_MODEL_DIGEST: str(spec.model.digest)}
+    # fetch opens an estimator where it proves its compiled form again, under the same trust as the server
+    named = {contract.ENV_MODEL_URI: str(spec.model.uri), contract.ENV_MODEL_DIGEST: str(spec.model.digest)}
+    env = named | _trusted(spec.trust)
     mounts: list[Manifest] = [_MODELS, _TMP]
     made = _container(FETCH, spec, "penstock_serving.fetch")
     if claim is not None:
@@ -72,7 +76,13 @@ def _fetch(spec: ModelRevisionSpec, claim: str | None) -> Manifest:
         mounts.append({"name": "authorities", "mountPath": _AUTHORITIES, "readOnly": True})
     if access.secret_ref is not None:
         made["envFrom"] = [{"secretRef": {"name": str(access.secret_ref.name)}}]
-    return made | {"env": _variables(env), "volumeMounts": mounts, "resources": _FETCH_RESOURCES}
+    return made | {"env": _variables(env), "volumeMounts": mounts, "resources": _fetch_resources(spec)}
+
+
+def _fetch_resources(spec: ModelRevisionSpec) -> Manifest:
+    """What the server may hold of a model, fetch may hold while it proves it; the pod asks for no more by that."""
+    most = max(_FETCH_MEMORY, spec.resources.limits.get("memory", _FETCH_MEMORY), key=lambda limit: limit.value)
+    return {"requests": _FETCH_REQUESTS, "limits": {"memory": str(most)}}
 
 
 def _monitor(revision: str, spec: ModelRevisionSpec) -> Manifest:
