@@ -171,6 +171,18 @@ def test_every_mount_has_its_volume(name: str, pod: Manifest) -> None:
     assert mounted == {volume["name"] for volume in pod["volumes"]}
 
 
+def test_fetch_alone_can_write_where_models_are() -> None:
+    """What lies there beside a package, a proof that was made again, is believed for that."""
+    for _, pod in pods():
+        writing = [
+            container["name"]
+            for container in containers(pod)
+            for mount in container["volumeMounts"]
+            if mount["name"] == "models" and not mount.get("readOnly")
+        ]
+        assert writing in ([], ["fetch"])
+
+
 def test_helpers_are_native_sidecars() -> None:
     for _, pod in pods():
         always = [it["name"] for it in pod["initContainers"] if it.get("restartPolicy") == "Always"]
