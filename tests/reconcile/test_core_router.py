@@ -19,7 +19,7 @@ from penstock.reconcile.effects import Create, Delete, Requeue, Status
 from penstock.reconcile.ports import ports_of
 from penstock.reconcile.router import reconcile_router
 from penstock.reconcile.routing_view import route_view
-from penstock.router.kubernetes_source import with_addresses
+from penstock.router.kubernetes_source import Addresses, with_addresses
 from penstock.router.routing import ModelRoute
 from penstock.router.wire import TableReader
 from penstock.world import AgentReport, Live, Obstacle, RoutedModel
@@ -32,6 +32,11 @@ def seconds(count: int) -> timedelta:
     return timedelta(seconds=count)
 
 
+def _at(address: str) -> Addresses:
+    """A Service of one ready pod."""
+    return Addresses((f"{address}:8080",), (f"{address}:8001",))
+
+
 def table(scene: Scene) -> list[dict[str, Any]]:
     models: list[dict[str, Any]] = json.loads(scene.api.objects[("ConfigMap", ROUTER)]["data"]["table.json"])["models"]
     return models
@@ -40,7 +45,7 @@ def table(scene: Scene) -> list[dict[str, Any]]:
 def routes(scene: Scene) -> dict[str, ModelRoute]:
     """The table as an agent reads it, once it has looked up the addresses."""
     text = scene.api.objects[("ConfigMap", ROUTER)]["data"]["table.json"]
-    read = TableReader().read(with_addresses(text, {V1: ("10.0.0.1:8080",), V2: ("10.0.0.2:8080",)}))
+    read = TableReader().read(with_addresses(text, {V1: _at("10.0.0.1"), V2: _at("10.0.0.2")}))
     assert not read.refused
     assert not read.unnamed
     return dict(read.models)

@@ -28,6 +28,8 @@ def line(count: int, *, kind: str = "try", scope: int = 1, slot: str = "c3", att
     name += f".code.{code}.flags.{flags}"
     if kind == "try":
         name += f".refused.{refused}.saturated.{saturated}.grpc.{grpc}.band.{band}"
+    else:
+        name += f".grpc.{grpc}"
     return f"{name}: {count}"
 
 
@@ -90,6 +92,9 @@ def test_a_first_try_has_one_outcome(told: str, expected: dict[str, int]) -> Non
         (line(2, kind="end", code=200, flags="URX", attempt="2"), 0),
         (line(2, kind="end", code=0, flags="DC"), 0),
         (line(2, kind="end", code=503, flags="UH", attempt="2"), 2),
+        (line(2, kind="end", code=200, flags="UT", grpc="14", attempt="2"), 2),
+        (line(2, kind="end", code=200, grpc="13"), 2),
+        (line(2, kind="end", code=200, grpc="8"), 0),
     ],
 )
 def test_the_end_of_a_request_says_what_its_caller_felt_and_is_no_further_request(told: str, felt: int) -> None:

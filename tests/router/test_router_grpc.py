@@ -1,15 +1,62 @@
 """gRPC through the router: the status decides, whatever HTTP says."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
+from router_bench import servers
+from router_bench.callers import send, statuses
 from router_bench.grpc import Ending, GrpcServer, call
-from router_bench.pairs import Pair
-from router_bench.routers import arm, free_port, model
-from router_bench.servers import ServerThread
+from router_bench.routers import Router, arm, free_port, model
+from router_bench.servers import ModelServer, ServerThread
 
 pytestmark = [pytest.mark.router, pytest.mark.xdist_group("router")]
+
+REFUSED, SATURATED = "x-penstock-refused", "x-penstock-saturated"
+OUTCOMES = ("unavailable", "resets", "errors", "refused", "saturated")
+
+
+class Both:
+    """A model whose two revisions answer HTTP at one port and gRPC at another."""
+
+    def __init__(self, router: Router, thread: ServerThread, ending: Ending) -> None:
+        self.router, self.name, self.port = router, f"m{free_port()}", free_port()
+        self.http = {role: ModelServer(thread, role) for role in ("stable", "candidate")}
+        self.grpc = {"stable": GrpcServer(thread, "one", Ending(0)), "candidate": GrpcServer(thread, "two", ending)}
+
+    def split(self, weight: int, *, silent: tuple[str, ...] = (), **more: object) -> None:
+        """Give the candidate this weight; `silent` roles have no endpoint for gRPC."""
+        arms = [
+            arm(
+                f"{self.name}-{role}",
+                role,
+                share,
+                [self.http[role].endpoint],
+                [] if role in silent else [self.grpc[role].endpoint],
+            )
+            for role, share in (("stable", 10_000 - weight), ("candidate", weight))
+        ]
+        self.router.put(model(self.name, self.port, 1, arms, **more))
+
+    def close(self) -> None:
+        self.router.table.remove(self.name)
+        for server in self.grpc.values():
+            server.close()
+        for other in self.http.values():
+            other.die()
+
+
+@pytest.fixture
+def both(shared_router: Router, thread: ServerThread) -> Iterator[Callable[[Ending], Both]]:
+    made: list[Both] = []
+
+    def make(ending: Ending) -> Both:
+        made.append(Both(shared_router, thread, ending))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
 
 
 @pytest.mark.parametrize(
@@ -17,27 +64,88 @@ pytestmark = [pytest.mark.router, pytest.mark.xdist_group("router")]
     [
         pytest.param(Ending(0), None, False, id="goes well"),
         pytest.param(Ending(2), "errors", True, id="raises before it answers"),
+        pytest.param(Ending(4), "errors", True, id="takes too long by its own limit"),
+        pytest.param(Ending(13), "errors", True, id="fails"),
+        pytest.param(Ending(14), "errors", True, id="is unavailable"),
         pytest.param(Ending(13, trailers_only=False), "errors", False, id="fails after a part of the answer"),
-        pytest.param(Ending(8), "saturated", False, id="is too busy"),
+        pytest.param(Ending(8, mark=SATURATED), "saturated", True, id="is too busy"),
+        pytest.param(Ending(3, mark=REFUSED), "refused", True, id="refuses the input"),
+        pytest.param(Ending(3), None, False, id="is asked nonsense"),
         pytest.param(Ending(5), None, False, id="does not find what the caller named"),
     ],
 )
 def test_a_grpc_status_counts_and_is_shielded_when_nothing_was_answered_yet(
-    pair: Callable[..., Pair], thread: ServerThread, ending: Ending, outcome: str | None, *, shielded: bool
+    both: Callable[[Ending], Both], ending: Ending, outcome: str | None, *, shielded: bool
 ) -> None:
-    router = pair().router
-    name, port = f"m{free_port()}", free_port()
-    stable, candidate = GrpcServer(thread, "one", Ending(0)), GrpcServer(thread, "two", ending)
-    arms = [arm("one", "stable", 5_000, [stable.endpoint]), arm("two", "candidate", 5_000, [candidate.endpoint])]
-    router.put(model(name, port, 1, arms, protocol="h2c"))
-    statuses = Counter(call(port, 60))
-    counts = router.counts(name, "candidate", 60)
-    assert counts["requests"] == candidate.total > 10
-    assert statuses == (
-        {0: 60} if shielded or not ending.status else {0: 60 - candidate.total, ending.status: candidate.total}
-    )
-    for other in ("errors", "saturated", "refused"):
-        assert counts.get(other, 0) == (candidate.total if other == outcome else 0)
-    router.table.remove(name)
-    for server in (stable, candidate):
-        server.close()
+    one = both(ending)
+    one.split(5_000)
+    got = Counter(call(one.port, 60))
+    counts = one.router.counts(one.name, "candidate", 60)
+    reached = one.grpc["candidate"].total
+    assert counts["requests"] == reached > 10
+    assert counts.get("repeats", 0) == (reached if shielded else 0)
+    assert got == ({0: 60} if shielded or not ending.status else {0: 60 - reached, ending.status: reached})
+    assert {other: counts.get(other, 0) for other in OUTCOMES} == {
+        other: reached if other == outcome else 0 for other in OUTCOMES
+    }
+    assert counts.get("felt", 0) == (reached if outcome == "errors" and not shielded else 0)
+    assert sum(server.total for server in one.http.values()) == 0
+
+
+def test_other_servers_refuse_by_their_grpc_status(both: Callable[[Ending], Both]) -> None:
+    one = both(Ending(3))
+    one.split(5_000, dialect="plain")
+    assert Counter(call(one.port, 60)) == {0: 60}
+    counts = one.router.counts(one.name, "candidate", 60)
+    assert counts["refused"] == counts["repeats"] == one.grpc["candidate"].total > 10
+
+
+@pytest.mark.parametrize("gone", ["no endpoints", "connections refused"])
+def test_a_candidate_that_does_not_answer_grpc_fails_every_call_it_was_given(
+    both: Callable[[Ending], Both], gone: str
+) -> None:
+    one = both(Ending(0))
+    one.grpc["candidate"].close()
+    one.split(5_000, silent=("candidate",) if gone == "no endpoints" else ())
+    assert Counter(call(one.port, 60)) == {0: 60}
+    counts = one.router.counts(one.name, "candidate", 60)
+    assert counts["unavailable" if gone == "no endpoints" else "resets"] == counts["failed"] == counts["requests"] > 10
+
+
+def test_a_model_without_grpc_answers_unavailable_and_goes_on_over_http(both: Callable[[Ending], Both]) -> None:
+    one = both(Ending(0))
+    one.split(5_000, silent=("stable", "candidate"))
+    assert Counter(call(one.port, 40)) == {14: 40}
+    for role in ("stable", "candidate"):
+        counts = one.router.counts(one.name, role, 40)
+        assert counts["unavailable"] == counts["felt"] == counts["requests"] > 5
+    assert statuses(send(one.port, 20)) == {200: 20}
+
+
+def test_http_and_grpc_are_one_stream_of_evidence(both: Callable[[Ending], Both]) -> None:
+    one = both(Ending(13))
+    one.http["candidate"].behaviour = servers.FAIL
+    one.split(5_000)
+    assert Counter(call(one.port, 60)) == {0: 60}
+    assert statuses(send(one.port, 60)) == {200: 60}
+    counts = one.router.counts(one.name, "candidate", 120)
+    asked = one.grpc["candidate"].total + one.http["candidate"].total
+    assert counts["errors"] == counts["requests"] == asked
+    assert min(one.grpc["candidate"].total, one.http["candidate"].total) > 10
+    assert one.router.counts(one.name, "stable")["requests"] == 120 - asked
+
+
+def test_probes_and_reflection_are_answered_by_stable_and_are_no_evidence(both: Callable[[Ending], Both]) -> None:
+    one = both(Ending(13))
+    one.split(10_000)
+    for path in (
+        "/grpc.health.v1.Health/Check",
+        "/inference.GRPCInferenceService/ServerReady",
+        "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+        "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    ):
+        assert call(one.port, 5, path) == [0] * 5
+    assert one.grpc["candidate"].total == 0
+    assert call(one.port, 10) == [0] * 10
+    assert one.router.counts(one.name, "candidate", 10)["requests"] == 10
+    assert one.router.counts(one.name, "stable").get("requests", 0) == 0

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
-from penstock.router.kubernetes_source import addresses, with_addresses
+from penstock.router.kubernetes_source import Addresses, addresses, with_addresses
 from router_bench import servers
 from router_bench.callers import failures, send
 from router_bench.routers import Json, Router, arm, free_port, model, until
@@ -154,13 +154,15 @@ def test_addresses_are_those_of_ready_pods_of_one_family() -> None:
         _slice("c", "one", {"addresses": ["fd00::1"]}, kind="IPv6"),
         _slice("d", "two", {"addresses": ["fd00::2"]}, kind="IPv6", ports=({"port": 1}, {"name": "http", "port": 2})),
         _slice("e", "three", ready, ports=({"name": "grpc", "port": 9000},)),
+        _slice("g", "four", ready, ports=({"name": "grpc", "port": 8001}, {"name": "http", "port": 8080})),
         _slice("f", "none") | {"ports": None, "endpoints": None},
     ])  # fmt: skip
     assert found == {
-        "one": ("10.0.0.1:8080", "10.0.0.3:8080"),
-        "two": ("[fd00::2]:2",),
-        "three": ("10.0.0.1:9000",),
-        "none": (),
+        "one": Addresses(("10.0.0.1:8080", "10.0.0.3:8080"), ()),
+        "two": Addresses(("[fd00::2]:2",), ()),
+        "three": Addresses(("10.0.0.1:9000",), ("10.0.0.1:9000",)),
+        "four": Addresses(("10.0.0.1:8080",), ("10.0.0.1:8001",)),
+        "none": Addresses((), ()),
     }
 
 
@@ -171,5 +173,11 @@ def test_what_is_no_table_is_left_for_the_reader_to_refuse(text: str) -> None:
 
 def test_services_become_addresses_and_unknown_ones_none() -> None:
     table = {"models": [{"arms": [{"service": "a"}, {"service": "b"}, {"endpoints": ["x"]}]}]}
-    arms = json.loads(with_addresses(json.dumps(table), {"a": ("10.0.0.1:1",)}))["models"][0]["arms"]
-    assert arms == [{"endpoints": ["10.0.0.1:1"]}, {"endpoints": []}, {"endpoints": ["x"]}]
+    arms = json.loads(with_addresses(json.dumps(table), {"a": Addresses(("10.0.0.1:1",), ("10.0.0.1:2",))}))["models"][
+        0
+    ]["arms"]
+    assert arms == [
+        {"endpoints": ["10.0.0.1:1"], "grpcEndpoints": ["10.0.0.1:2"]},
+        {"endpoints": [], "grpcEndpoints": []},
+        {"endpoints": ["x"]},
+    ]

@@ -137,6 +137,33 @@ def test_what_envoy_refused_is_as_if_it_had_not_been_asked_for() -> None:
     assert [slot.free_at is None for slot in settled.slots["fraud"]] == [True, False]
 
 
+def test_grpc_goes_elsewhere_by_the_same_split_and_counts_as_the_same() -> None:
+    at = {arm: (Endpoint(f"10.0.0.{number}", 8001),) for number, arm in enumerate(("one", "two"), start=1)}
+    bare = route()
+    assert bare.candidate is not None
+    both = replace(
+        bare,
+        stable=replace(bare.stable, grpc_endpoints=at["one"]),
+        candidate=replace(bare.candidate, grpc_endpoints=at["two"]),
+    )
+    routes_of = virtual_host(both, 3)["routes"]
+    grpc, rest = ([it for it in routes_of if ("grpc" in it["match"]) is asked] for asked in (True, False))
+    split = [
+        [(it["name"], it["match"].get("runtime_fraction")) for it in lane if it["name"] != "-"] for lane in (grpc, rest)
+    ]
+    assert split[0] == split[1]
+    assert [name for name, _ in split[0]] == ["c3h", "s3"]
+    assert _clusters_of({"routes": grpc}) == {"fraud~one~grpc", "fraud~two~grpc~shielded"}
+    assert _clusters_of({"routes": rest}) == {"fraud~one", "fraud~two~shielded"}
+
+
+def test_a_lane_is_shielded_by_pods_that_answer_in_it() -> None:
+    routes_of = {
+        it["name"]: it["route"]["cluster"] for it in virtual_host(route(), 3)["routes"] if "grpc" in it["match"]
+    }
+    assert routes_of["c3"] == "fraud~two~grpc"
+
+
 names = st.sampled_from(["ant", "bee"])
 routes = st.builds(
     route,

@@ -65,6 +65,7 @@ def test_a_model_needs_little() -> None:
         ({"arms": [STABLE | {"endpoints": ["fd00::1:80"]}]}, "arms[0].endpoints[0]: must be an IP address"),
         ({"arms": [STABLE | {"endpoints": ["10.0.0.1:0"]}]}, "arms[0].endpoints[0]: must be an IP address"),
         ({"arms": [STABLE | {"endpoints": ["[10.0.0.1]:80"]}]}, "arms[0].endpoints[0]: must be an IP address"),
+        ({"arms": [STABLE | {"grpcEndpoints": ["fraud"]}]}, "arms[0].grpcEndpoints[0]: must be an IP address"),
         ({"arms": [STABLE | {"revision": "A*"}]}, "arms[0].revision: must be a lower-case name"),
     ],
 )
@@ -128,8 +129,10 @@ def routes(draw: st.DrawFn) -> ModelRoute:
         dialect=draw(st.sampled_from(Dialect)),
         protocol=draw(st.sampled_from(Protocol)),
         thresholds=tuple(Threshold(name, limit) for name, limit in thresholds.items()),
-        stable=Arm(one, Role.STABLE, FULL_WEIGHT - weight if with_candidate else FULL_WEIGHT, draw(several)),
-        candidate=Arm(two, Role.CANDIDATE, weight, draw(several)) if with_candidate else None,
+        stable=Arm(
+            one, Role.STABLE, FULL_WEIGHT - weight if with_candidate else FULL_WEIGHT, draw(several), draw(several)
+        ),
+        candidate=Arm(two, Role.CANDIDATE, weight, draw(several), draw(several)) if with_candidate else None,
     )
 
 

@@ -28,7 +28,8 @@ _HEAD = rf"{SCOPE}\.(?P<model>[^.]+)\.(?P<generation>\d+)\.(?P<kind>{TRY}|{END})
 _WHOSE = r"\.slot\.(?P<role>[cs])(?P<slot>\d+)(?P<hedged>h?)\.attempt\.(?P<attempt>[^.]*)"
 _NAME = re.compile(
     _HEAD + _WHOSE + r"(?:\.shield\.(?P<shield>[^.]*))?\.code\.(?P<code>\d+)\.flags\.(?P<flags>[^.]*)"
-    r"(?:\.refused\.(?P<refused>.?)\.saturated\.(?P<saturated>.?)\.grpc\.(?P<grpc>-?\d*)\.band\.(?P<band>[-0-9]+))?"
+    r"(?:\.refused\.(?P<refused>.?)\.saturated\.(?P<saturated>.?))?\.grpc\.(?P<grpc>-?\d*)"
+    r"(?:\.band\.(?P<band>[-0-9]+))?"
 )
 _PREFIX = f"{SCOPE}."
 
@@ -170,10 +171,11 @@ def _tally(kind: str, answer: Answer, scope: Scope) -> Tally:
 
 
 def _is_felt(answer: Answer) -> bool:
-    """Whether the caller was still there and got a 5xx, a broken answer, or none."""
+    """Whether the caller was still there and got a 5xx or its like in gRPC, a broken answer, or none."""
     if answer.flags & _CALLER_LEFT:
         return False
-    return answer.code >= 500 or answer.code == 0 or bool(answer.flags - _ONLY_RETRIES_SPENT)
+    failed = answer.code >= 500 or answer.code == 0 or answer.grpc in _GRPC_FAILED
+    return failed or bool(answer.flags - _ONLY_RETRIES_SPENT)
 
 
 def _answer(match: re.Match[str]) -> Answer:

@@ -8,6 +8,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from penstock.router.kubernetes_api import (
@@ -23,10 +24,20 @@ TABLE_KEY = "table.json"
 SLICE_LABEL = "penstock.dev/deployment"
 """On the Services of model revisions, and by Kubernetes' own doing on their EndpointSlices."""
 SERVICE_OF_SLICE = "kubernetes.io/service-name"
-PORT_NAME = "http"
+HTTP_PORT, GRPC_PORT = "http", "grpc"
+"""Names of the ports of a Service that lead to requests and to gRPC."""
 _AGAIN_SECONDS = 1.0
 
 log = logging.getLogger("penstock.router")
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where the pods of one Service answer, as the routing table writes it; by gRPC nowhere, if its Service has no port
+    of that name."""
+
+    http: tuple[str, ...]
+    grpc: tuple[str, ...]
 
 
 class KubernetesSource:
@@ -122,27 +133,18 @@ def _text(tables: Iterable[Json], slices: Iterable[Json]) -> str | None:
     return None
 
 
-def addresses(slices: Iterable[Json]) -> Mapping[str, tuple[str, ...]]:
+def addresses(slices: Iterable[Json]) -> Mapping[str, Addresses]:
     """By Service, the addresses of its ready pods, each once, of one address family: IPv4 where there is any.
 
     A pod that is ending counts as not ready.
     """
-    families: dict[str, dict[str, set[str]]] = {}
+    by_service: dict[str, list[Json]] = {}
     for item in slices:
-        service = str((item["metadata"].get("labels") or {}).get(SERVICE_OF_SLICE, ""))
-        port = _port(item.get("ports") or [])
-        found = families.setdefault(service, {}).setdefault(str(item.get("addressType")), set())
-        for endpoint in item.get("endpoints") or []:
-            conditions = endpoint.get("conditions") or {}
-            if port is not None and conditions.get("ready") is not False and not conditions.get("terminating"):
-                found.update(_written(address, port) for address in endpoint["addresses"])
-    return {
-        service: tuple(sorted(by_family.get("IPv4") or by_family.get("IPv6") or ()))
-        for service, by_family in families.items()
-    }
+        by_service.setdefault(str((item["metadata"].get("labels") or {}).get(SERVICE_OF_SLICE, "")), []).append(item)
+    return {name: Addresses(_ready(own, _http_port), _ready(own, _grpc_port)) for name, own in by_service.items()}
 
 
-def with_addresses(text: str, known: Mapping[str, tuple[str, ...]]) -> str:
+def with_addresses(text: str, known: Mapping[str, Addresses]) -> str:
     """The table with `"service": NAME` in arms replaced by that Service's addresses. What is no table stays as it is,
     for the reader to refuse."""
     try:
@@ -152,7 +154,8 @@ def with_addresses(text: str, known: Mapping[str, tuple[str, ...]]) -> str:
     for model in _list(table, "models"):
         for arm in _list(model, "arms"):
             if isinstance(arm, dict) and isinstance(arm.get("service"), str) and "endpoints" not in arm:
-                arm["endpoints"] = list(known.get(arm.pop("service"), ()))
+                found = known.get(arm.pop("service"), _NOWHERE)
+                arm |= {"endpoints": list(found.http), "grpcEndpoints": list(found.grpc)}
     return json.dumps(table, separators=(",", ":"))
 
 
@@ -161,11 +164,38 @@ def _list(holder: Any, name: str) -> list[Any]:
     return found if isinstance(found, list) else []
 
 
-def _port(ports: list[Json]) -> int | None:
-    """The port named http, else the only one."""
-    named = [port.get("port") for port in ports if port.get("name") == PORT_NAME]
-    choice = named or [port.get("port") for port in ports][:1]
-    return choice[0] if choice and isinstance(choice[0], int) else None
+def _ready(slices: Iterable[Json], port_of: Callable[[list[Json]], int | None]) -> tuple[str, ...]:
+    """The addresses that are ready, at the port that is chosen among those of their slice."""
+    families: dict[str, set[str]] = {}
+    for item in slices:
+        port = port_of(item.get("ports") or [])
+        found = families.setdefault(str(item.get("addressType")), set())
+        for endpoint in item.get("endpoints") or []:
+            conditions = endpoint.get("conditions") or {}
+            if port is not None and conditions.get("ready") is not False and not conditions.get("terminating"):
+                found.update(_written(address, port) for address in endpoint["addresses"])
+    return tuple(sorted(families.get("IPv4") or families.get("IPv6") or ()))
+
+
+def _http_port(ports: list[Json]) -> int | None:
+    """The port named http, else the first."""
+    return _number(_named(ports, HTTP_PORT) or ports)
+
+
+def _grpc_port(ports: list[Json]) -> int | None:
+    return _number(_named(ports, GRPC_PORT))
+
+
+def _named(ports: list[Json], name: str) -> list[Json]:
+    return [port for port in ports if port.get("name") == name]
+
+
+def _number(ports: list[Json]) -> int | None:
+    number = ports[0].get("port") if ports else None
+    return number if isinstance(number, int) else None
+
+
+_NOWHERE = Addresses((), ())
 
 
 def _written(address: str, port: int) -> str:

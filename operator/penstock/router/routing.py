@@ -25,10 +25,17 @@ class Dialect(StrEnum):
 
 
 class Protocol(StrEnum):
-    """What the model server speaks on its port."""
+    """What the model server speaks on its port for everything but gRPC."""
 
     HTTP1 = "http1"
     HTTP2 = "h2c"
+
+
+class Lane(StrEnum):
+    """Kinds of requests that go to different ports of the same pods. The split, the shield and the counts are one."""
+
+    HTTP = "http"
+    GRPC = "grpc"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -41,12 +48,20 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """One revision of a model and its share of requests (`weight`, hundredths of a percent)."""
+    """One revision of a model and its share of requests (`weight`, hundredths of a percent).
+
+    `grpc_endpoints` are the same pods where they answer gRPC.
+    """
 
     revision: str
     role: Role
     weight: int
     endpoints: tuple[Endpoint, ...]
+    grpc_endpoints: tuple[Endpoint, ...] = ()
+
+    def endpoints_of(self, lane: Lane) -> tuple[Endpoint, ...]:
+        """Where requests of this kind go."""
+        return self.grpc_endpoints if lane is Lane.GRPC else self.endpoints
 
 
 @dataclass(frozen=True, slots=True)

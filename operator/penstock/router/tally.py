@@ -14,8 +14,8 @@ class Tally:
     5xx or a failing gRPC status, `cancelled` were given up by the caller before any answer, `refused` were refused in
     a way that a model can cause, `saturated` were turned away as too many; the rest went well.
 
-    `repeats` are second tries, whoever made them. `felt` are requests whose caller got a 5xx, a broken answer or none.
-    `slow` counts per threshold the requests that took at least so long, or failed.
+    `repeats` are second tries, whoever made them. `felt` are requests whose caller got a 5xx, a failing gRPC status, a
+    broken answer or none. `slow` counts per threshold the requests that took at least so long, or failed.
     """
 
     requests: int = 0

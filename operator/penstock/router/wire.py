@@ -130,6 +130,7 @@ def write_model(route: ModelRoute) -> dict[str, object]:
                 "role": arm.role.value,
                 "weight": arm.weight,
                 "endpoints": [write_endpoint(endpoint) for endpoint in arm.endpoints],
+                "grpcEndpoints": [write_endpoint(endpoint) for endpoint in arm.grpc_endpoints],
             }
             for arm in route.arms
         ],
@@ -170,16 +171,21 @@ def _arms(value: Value) -> tuple[Arm, Arm | None]:
 
 
 def _arm(value: Value) -> Arm:
-    value.only("revision", "role", "weight", "endpoints")
-    endpoints = {read_endpoint(item) for item in value.field("endpoints").items()}
-    if len(endpoints) > _MAX_ENDPOINTS:
-        raise value.field("endpoints").refuse(f"must hold at most {_MAX_ENDPOINTS}")
+    value.only("revision", "role", "weight", "endpoints", "grpcEndpoints")
     return Arm(
         revision=value.field("revision").text(*_NAME),
         role=_choice(value.field("role"), Role),
         weight=value.field("weight").integer(0, FULL_WEIGHT),
-        endpoints=tuple(sorted(endpoints)),
+        endpoints=_endpoints(value.field("endpoints")),
+        grpc_endpoints=value.field("grpcEndpoints").or_else((), _endpoints),
     )
+
+
+def _endpoints(value: Value) -> tuple[Endpoint, ...]:
+    endpoints = {read_endpoint(item) for item in value.items()}
+    if len(endpoints) > _MAX_ENDPOINTS:
+        raise value.refuse(f"must hold at most {_MAX_ENDPOINTS}")
+    return tuple(sorted(endpoints))
 
 
 def _thresholds(value: Value) -> tuple[Threshold, ...]:

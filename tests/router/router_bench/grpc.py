@@ -15,10 +15,11 @@ _MESSAGE = b"\0\0\0\0\x02ok"
 
 @dataclass(frozen=True)
 class Ending:
-    """How a call ends: with this status, before any answer (trailers only) or after a message."""
+    """How a call ends: with this status, before any answer (trailers only, with these marks) or after a message."""
 
     status: int
     trailers_only: bool = True
+    mark: str = ""
 
 
 class GrpcServer:
@@ -28,6 +29,7 @@ class GrpcServer:
         self.revision = revision
         self.ending = ending
         self.total = 0
+        self._connections: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}
         self._server = thread.call(asyncio.start_server(self._connected, "127.0.0.1", 0))
         self._thread = thread
         self.port: int = self._server.sockets[0].getsockname()[1]
@@ -38,10 +40,22 @@ class GrpcServer:
         return f"127.0.0.1:{self.port}"
 
     def close(self) -> None:
-        """Listen no more."""
-        self._thread.loop.call_soon_threadsafe(self._server.close)
+        """As a killed pod: no listener, every connection reset."""
+        self._thread.call(self._close())
+
+    async def _close(self) -> None:
+        self._server.close()
+        tasks = list(self._connections.values())
+        for writer in list(self._connections):
+            writer.transport.abort()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections[writer] = task
         connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
         connection.initiate_connection()
         writer.write(connection.data_to_send())
@@ -52,9 +66,10 @@ class GrpcServer:
                         self._answer(connection, event.stream_id)
                 writer.write(connection.data_to_send())
                 await writer.drain()
-        except OSError:
+        except (OSError, asyncio.CancelledError):
             return
         finally:
+            del self._connections[writer]
             writer.close()
 
     def _answer(self, connection: h2.connection.H2Connection, stream: int) -> None:
@@ -62,14 +77,15 @@ class GrpcServer:
         head = [(":status", "200"), ("content-type", "application/grpc"), ("x-revision", self.revision)]
         status = [("grpc-status", str(self.ending.status))]
         if self.ending.trailers_only and self.ending.status:
-            connection.send_headers(stream, head + status, end_stream=True)
+            marks = [(self.ending.mark, "1")] if self.ending.mark else []
+            connection.send_headers(stream, head + status + marks, end_stream=True)
         else:
             connection.send_headers(stream, head)
             connection.send_data(stream, _MESSAGE)
             connection.send_headers(stream, status, end_stream=True)
 
 
-async def _call(port: int, count: int) -> list[int]:
+async def _call(port: int, count: int, path: str) -> list[int]:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
     connection.initiate_connection()
@@ -77,7 +93,7 @@ async def _call(port: int, count: int) -> list[int]:
     for _ in range(count):
         stream = connection.get_next_available_stream_id()
         connection.send_headers(stream, [
-            (":method", "POST"), (":path", PATH), (":scheme", "http"), (":authority", "any"),
+            (":method", "POST"), (":path", path), (":scheme", "http"), (":authority", "any"),
             ("content-type", "application/grpc"), ("te", "trailers"),
         ])  # fmt: skip
         connection.send_data(stream, _MESSAGE, end_stream=True)
@@ -107,6 +123,6 @@ def _raw(event: h2.events.ResponseReceived | h2.events.TrailersReceived) -> list
     ]
 
 
-def call(port: int, count: int) -> list[int]:
+def call(port: int, count: int, path: str = PATH) -> list[int]:
     """The gRPC status of each of so many calls, one after the other; -1 where there was none."""
-    return asyncio.run(_call(port, count))
+    return asyncio.run(_call(port, count, path))

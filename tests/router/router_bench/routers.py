@@ -53,9 +53,10 @@ def free_port() -> int:
     raise AssertionError("no free port")
 
 
-def arm(revision: str, role: str, weight: int, endpoints: Sequence[str]) -> Json:
+def arm(revision: str, role: str, weight: int, endpoints: Sequence[str], grpc: Sequence[str] = ()) -> Json:
     """One arm as the table has it; weight in hundredths of a percent."""
-    return {"revision": revision, "role": role, "weight": weight, "endpoints": list(endpoints)}
+    where = {"endpoints": list(endpoints), "grpcEndpoints": list(grpc)}
+    return {"revision": revision, "role": role, "weight": weight, **where}
 
 
 def model(name: str, port: int, epoch: int, arms: Sequence[Json], **more: Any) -> Json:

@@ -15,7 +15,8 @@ HTTP_STATS = "models"
 TRY = "try"
 """Counter of tries: one request to one pod, counted when it ends. The first try of a request is the evidence."""
 END = "end"
-"""Counter of requests whose end was no answer or a 5xx: what callers felt, and requests that had no try at all."""
+"""Counter of requests whose end was no answer, a 5xx or a failing gRPC status: what callers felt, and requests that had
+no try at all."""
 SCOPE = "penstock"
 
 MOST_COUNTERS = 2_000
@@ -24,6 +25,7 @@ MOST_COUNTERS = 2_000
 _HCM = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _CODE = ("code", "%RESPONSE_CODE%")
 _FLAGS = ("flags", "%RESPONSE_FLAGS%")
+_GRPC = ("grpc", "%GRPC_STATUS_NUMBER%")
 _WHOSE = (("slot", "%ROUTE_NAME%"), ("attempt", "%REQ(x-envoy-attempt-count)%"))
 _TRY_TAGS = (
     *_WHOSE,
@@ -32,9 +34,9 @@ _TRY_TAGS = (
     _FLAGS,
     ("refused", f"%RESP({HEADER_REFUSED}):1%"),
     ("saturated", f"%RESP({HEADER_SATURATED}):1%"),
-    ("grpc", "%GRPC_STATUS_NUMBER%"),
+    _GRPC,
 )
-_END_TAGS = (*_WHOSE, _CODE, _FLAGS)
+_END_TAGS = (*_WHOSE, _CODE, _FLAGS, _GRPC)
 
 
 def model_listener(model: InForce, bind: str, routes_file: Path) -> Resource:
@@ -136,6 +138,21 @@ def _lasting(band: Band) -> Resource:
     return limits[0] if len(limits) == 1 else {"and_filter": {"filters": limits}}
 
 
+_GRPC_REQUEST: Resource = {
+    "header_filter": {"header": {"name": "content-type", "string_match": {"prefix": "application/grpc"}}}
+}
+"""Envoy takes every answer without a status for one of UNKNOWN: REST is to be asked for none."""
+_GRPC_FAILED: Resource = {
+    "grpc_status_filter": {
+        "statuses": ["UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"]
+    }
+}
 _UNHAPPY: Resource = {
-    "or_filter": {"filters": [_compare("status_code_filter", "GE", 500), {"response_flag_filter": {}}]}
+    "or_filter": {
+        "filters": [
+            _compare("status_code_filter", "GE", 500),
+            {"response_flag_filter": {}},
+            {"and_filter": {"filters": [_GRPC_REQUEST, _GRPC_FAILED]}},
+        ]
+    }
 }

@@ -1,11 +1,14 @@
-"""Routes: the split, per request at random; the candidate's way with the shield, stable's way as callers know it."""
+"""Routes: the split, per request at random; the candidate's way with the shield, stable's way as callers know it.
 
-from collections.abc import Iterable
+gRPC has the same routes once more, to where the pods answer it. They have the same names, so that both count as one.
+"""
+
+from collections.abc import Iterable, Mapping
 
 from penstock.router.contract import HEADER_ASSIGNED, HEADER_MODEL, HEADER_REFUSED
 from penstock.router.envoy.clusters import cluster_name, is_shielded, shield_name, shielded_name
 from penstock.router.envoy.resources import Resource, extension, header, json_text, seconds, typed
-from penstock.router.routing import Arm, Dialect, ModelRoute, Role
+from penstock.router.routing import Arm, Dialect, Lane, ModelRoute, Role
 
 ROUTES = "models"
 """The one route configuration that all listeners share: a third watched file would cost an inotify instance each."""
@@ -15,10 +18,21 @@ UNCOUNTED = "-"
 
 NEVER_REACHED = "connect-failure,refused-stream,reset-before-request"
 """Failures after which a repetition is always safe: no model saw the request."""
-GRPC_FAILURES = "^(2|12|13|14|15)$"
-"""UNKNOWN, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS, as far as they come without an answer before them."""
+GRPC_FAILURES: Mapping[Dialect, str] = {
+    Dialect.MARKED: "^(2|4|8|12|13|14|15)$",
+    Dialect.PLAIN: "^(2|3|4|8|9|11|12|13|14|15)$",
+}
+"""What REST's 5xx, 429 and, of other servers, refusals are to gRPC, as far as they come without an answer before them."""
 
-_HEALTH = r"/(v2/health|grpc\.health\.v1\.Health)/.*|/inference\.GRPCInferenceService/Server(Live|Ready)"
+_PROBES: Mapping[Lane, tuple[str, ...]] = {
+    Lane.HTTP: ("/v2/health/",),
+    Lane.GRPC: (
+        "/grpc.health.v1.Health/",
+        "/grpc.reflection.",
+        "/inference.GRPCInferenceService/ServerLive",
+        "/inference.GRPCInferenceService/ServerReady",
+    ),
+}
 
 
 def route_name(role: Role, slot: int) -> str:
@@ -47,36 +61,44 @@ def virtual_host(route: ModelRoute, slot: int) -> Resource:
         "include_request_attempt_count": True,
         "request_body_buffer_limit": route.max_body,
         "retry_policy": {"retry_on": NEVER_REACHED, "num_retries": 1, "retry_back_off": _BACK_OFF},
-        "routes": [_health(route), *_candidate(route, slot), _stable(route, slot)],
+        "routes": [part for lane in _IN_ORDER for part in _of_lane(route, slot, lane)],
     }
 
 
-def _health(route: ModelRoute) -> Resource:
-    """A load balancer's probes are no predictions: stable answers them, uncounted."""
-    return {
-        "name": UNCOUNTED,
-        "match": {"safe_regex": {"regex": _HEALTH}},
-        "route": _action(route, cluster_name(route, route.stable)),
-    }
+def _of_lane(route: ModelRoute, slot: int, lane: Lane) -> Iterable[Resource]:
+    yield from _probes(route, lane)
+    yield from _candidate(route, slot, lane)
+    yield _stable(route, slot, lane)
 
 
-def _stable(route: ModelRoute, slot: int) -> Resource:
+def _probes(route: ModelRoute, lane: Lane) -> Iterable[Resource]:
+    """A load balancer's probes, and tools that ask what can be called, are no predictions: stable answers them,
+    uncounted."""
+    for prefix in _PROBES[lane]:
+        yield {
+            "name": UNCOUNTED,
+            "match": {"prefix": prefix, **_ONLY[lane]},
+            "route": _action(route, cluster_name(route, route.stable, lane)),
+        }
+
+
+def _stable(route: ModelRoute, slot: int, lane: Lane) -> Resource:
     return {
         "name": route_name(Role.STABLE, slot),
-        "match": {"prefix": "/"},
-        "route": _action(route, cluster_name(route, route.stable)),
+        "match": {"prefix": "/", **_ONLY[lane]},
+        "route": _action(route, cluster_name(route, route.stable, lane)),
         "request_headers_to_add": [header(HEADER_ASSIGNED, route.stable.revision)],
     }
 
 
-def _candidate(route: ModelRoute, slot: int) -> Iterable[Resource]:
+def _candidate(route: ModelRoute, slot: int, lane: Lane) -> Iterable[Resource]:
     candidate = route.candidate
     if candidate is None or candidate.weight == 0:
         return
     yield {
-        "name": hedged_name(slot) if is_hedged(route, candidate) else route_name(Role.CANDIDATE, slot),
-        "match": {"prefix": "/", "runtime_fraction": _fraction(candidate.weight)},
-        "route": _candidate_action(route, candidate),
+        "name": hedged_name(slot) if is_hedged(route, candidate, lane) else route_name(Role.CANDIDATE, slot),
+        "match": {"prefix": "/", "runtime_fraction": _fraction(candidate.weight), **_ONLY[lane]},
+        "route": _candidate_action(route, candidate, lane),
         "request_headers_to_add": [header(HEADER_ASSIGNED, candidate.revision)],
     }
 
@@ -91,17 +113,17 @@ def _action(route: ModelRoute, cluster: str) -> Resource:
     return {"cluster": cluster, "timeout": seconds(route.timeout)}
 
 
-def is_hedged(route: ModelRoute, candidate: Arm) -> bool:
+def is_hedged(route: ModelRoute, candidate: Arm, lane: Lane) -> bool:
     """Whether stable is asked beside a candidate that is late, not instead of it. Then the repetition has the whole rest
     of the time: a try timeout that ends tries would end stable's as well."""
-    return is_shielded(route) and route.idempotent and bool(candidate.endpoints)
+    return is_shielded(route, lane) and route.idempotent and bool(candidate.endpoints_of(lane))
 
 
-def _candidate_action(route: ModelRoute, candidate: Arm) -> Resource:
-    if not is_shielded(route):
-        return _action(route, cluster_name(route, candidate))
-    if not candidate.endpoints:
-        return _action(route, shield_name(route))
+def _candidate_action(route: ModelRoute, candidate: Arm, lane: Lane) -> Resource:
+    if not is_shielded(route, lane):
+        return _action(route, cluster_name(route, candidate, lane))
+    if not candidate.endpoints_of(lane):
+        return _action(route, shield_name(route, lane))
     shield: Resource = {
         "retry_on": NEVER_REACHED,
         "num_retries": 1,
@@ -113,19 +135,22 @@ def _candidate_action(route: ModelRoute, candidate: Arm) -> Resource:
             "retry_on": "5xx,reset,connect-failure,refused-stream,retriable-headers,retriable-status-codes",
             "retriable_status_codes": [429] if route.dialect is Dialect.MARKED else [400, 422, 429],
             "retriable_headers": [
-                {"name": "grpc-status", "string_match": {"safe_regex": {"regex": GRPC_FAILURES}}},
+                {"name": "grpc-status", "string_match": {"safe_regex": {"regex": GRPC_FAILURES[route.dialect]}}},
                 {"name": HEADER_REFUSED, "present_match": True},
             ],
             "per_try_timeout": seconds(route.try_timeout),
         }
     return {
-        "cluster": shielded_name(route, candidate),
+        "cluster": shielded_name(route, candidate, lane),
         "timeout": seconds(route.timeout),
         "retry_policy": shield,
-        "hedge_policy": {"hedge_on_per_try_timeout": is_hedged(route, candidate)},
+        "hedge_policy": {"hedge_on_per_try_timeout": is_hedged(route, candidate, lane)},
     }
 
 
+_IN_ORDER = (Lane.GRPC, Lane.HTTP)
+"""The first route that fits counts, and those of HTTP fit everything."""
+_ONLY: Mapping[Lane, Resource] = {Lane.GRPC: {"grpc": {}}, Lane.HTTP: {}}
 _BACK_OFF: Resource = {"base_interval": seconds(2), "max_interval": seconds(10)}
 _NEXT_PRIORITY = extension(
     "envoy.retry_priorities.previous_priorities",
