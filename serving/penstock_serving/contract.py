@@ -5,6 +5,7 @@ Plain constants only. The operator holds an equal copy; a test compares the two.
 
 # Ports inside a serving pod.
 SERVING_PORT = 8080
+SERVING_GRPC_PORT = 8001
 SERVING_METRICS_PORT = 8081
 MONITOR_METRICS_PORT = 8082
 

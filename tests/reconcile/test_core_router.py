@@ -112,8 +112,8 @@ def test_each_model_has_a_port_of_its_own_for_life() -> None:
 
 def test_the_service_leads_to_the_models_port() -> None:
     scene = stable_scene()
-    (port,) = scene.api.objects[("Service", "fraud")]["spec"]["ports"]
-    assert port["targetPort"] == FIRST_MODEL_PORT
+    ports = scene.api.objects[("Service", "fraud")]["spec"]["ports"]
+    assert {port["name"]: port["targetPort"] for port in ports} == {"http": FIRST_MODEL_PORT, "grpc": FIRST_MODEL_PORT}
 
 
 def models(scene: Scene) -> tuple[RoutedModel, ...]:

@@ -15,7 +15,7 @@ from penstock.api.reasons import Reason
 from penstock.api.rollout import Rollout
 from penstock.api.router import RouterSpec
 from penstock.api.runtime import Placement
-from penstock.api.service import Service
+from penstock.api.service import GRPC_PORT, Service
 from penstock.reconcile.terms import terms_of
 from penstock.render.disruption_budget import router_disruption_budget
 from penstock.render.metadata import Owner
@@ -77,7 +77,9 @@ RENDERED = {
     "serving-deployment": serving_deployment(MODEL, REVISION, revision_spec(), 2, Placement()),
     "serving-deployment-full": serving_deployment(MODEL, REVISION, FULL, 5, PLACEMENT),
     "serving-deployment-trusting": serving_deployment(MODEL, REVISION, TRUSTING, 2, Placement()),
+    "serving-deployment-2": serving_deployment(MODEL, REVISION, revision_spec(templateVersion=2), 2, Placement()),
     "service": service(MODEL, Service(), "default", 20001),
+    "service-grpc-for-all": service(MODEL, Service(port=GRPC_PORT), "default", 20001),
     "service-load-balancer": service(
         MODEL,
         Service.model_validate(

@@ -24,7 +24,7 @@ def serving_network_policy(owner: Owner) -> Manifest:
         [
             {
                 "from": [{"podSelector": {"matchLabels": {LABEL_COMPONENT: COMPONENT_ROUTER}}}],
-                "ports": [_port(contract.SERVING_PORT)],
+                "ports": [_port(contract.SERVING_PORT), _port(contract.SERVING_GRPC_PORT)],
             },
             {
                 "from": [{"namespaceSelector": {}}],

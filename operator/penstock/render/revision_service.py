@@ -1,6 +1,6 @@
 """A headless Service over the pods of one revision, by whose EndpointSlices the routers know their addresses."""
 
-from penstock.api.contract import SERVING_PORT
+from penstock.api.contract import PORT_GRPC, PORT_HTTP, SERVING_GRPC_PORT, SERVING_PORT
 from penstock.api.names import LABEL_DEPLOYMENT, LABEL_REVISION
 from penstock.render.metadata import Owner, metadata_of
 from penstock.world import Manifest
@@ -16,6 +16,9 @@ def revision_service(owner: Owner, revision: str) -> Manifest:
         "spec": {
             "clusterIP": "None",
             "selector": selector,
-            "ports": [{"name": "http", "port": SERVING_PORT, "protocol": "TCP", "targetPort": SERVING_PORT}],
+            "ports": [
+                {"name": name, "port": port, "protocol": "TCP", "targetPort": port}
+                for name, port in ((PORT_HTTP, SERVING_PORT), (PORT_GRPC, SERVING_GRPC_PORT))
+            ],
         },
     }

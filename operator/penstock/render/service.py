@@ -1,7 +1,14 @@
-"""The Service that callers use: it leads to the router, at the port of this model."""
+"""The Service that callers use: it leads to the router, at the port of this model.
+
+The router answers HTTP/1.1, HTTP/2 and gRPC at one port, and so does each port here. There are two because an Ingress or
+a Gateway learns from a port what to speak to it: over `http` it goes on as it always did, and `grpc` says that it is
+HTTP/2 in clear text, without which a proxy would break gRPC.
+"""
+
+from collections.abc import Iterable
 
 from penstock.api.names import COMPONENT_ROUTER, LABEL_COMPONENT, LABEL_ROUTER
-from penstock.api.service import Service
+from penstock.api.service import GRPC_PORT, Service
 from penstock.render.metadata import Owner, deployment_labels, metadata_of
 from penstock.world import Manifest
 
@@ -15,6 +22,19 @@ def service(owner: Owner, spec: Service, router: str, router_port: int) -> Manif
         "spec": {
             "type": spec.type.value,
             "selector": {LABEL_ROUTER: router, LABEL_COMPONENT: COMPONENT_ROUTER},
-            "ports": [{"name": "http", "port": spec.port, "protocol": "TCP", "targetPort": router_port}],
+            "ports": list(_ports(spec.port, router_port)),
         },
     }
+
+
+def _ports(port: int, router_port: int) -> Iterable[Manifest]:
+    """A Service has each number once: who chooses that of gRPC for all has one port, with the protocol left open."""
+    yield {"name": "http", "port": port, "protocol": "TCP", "targetPort": router_port}
+    if port != GRPC_PORT:
+        yield {
+            "name": "grpc",
+            "port": GRPC_PORT,
+            "protocol": "TCP",
+            "appProtocol": "kubernetes.io/h2c",
+            "targetPort": router_port,
+        }

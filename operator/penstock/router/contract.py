@@ -11,6 +11,11 @@ AGENT_PORT = 9100
 SUPERVISOR_PORT = 9101
 """The agent's supervisor: liveness, restarts, and the drain that a stopping pod waits for."""
 
+PORT_HTTP = "http"
+"""Name of the port of a revision's Service that leads to its pods' requests."""
+PORT_GRPC = "grpc"
+"""The same for gRPC."""
+
 HEADER_REFUSED = "x-penstock-refused"
 """Set by our model server on a 4xx answer that the model can cause."""
 HEADER_SATURATED = "x-penstock-saturated"

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from penstock.router.contract import PORT_GRPC, PORT_HTTP
 from penstock.router.kubernetes_api import (
     ApiUnavailableError,
     Change,
@@ -24,8 +25,6 @@ TABLE_KEY = "table.json"
 SLICE_LABEL = "penstock.dev/deployment"
 """On the Services of model revisions, and by Kubernetes' own doing on their EndpointSlices."""
 SERVICE_OF_SLICE = "kubernetes.io/service-name"
-HTTP_PORT, GRPC_PORT = "http", "grpc"
-"""Names of the ports of a Service that lead to requests and to gRPC."""
 _AGAIN_SECONDS = 1.0
 
 log = logging.getLogger("penstock.router")
@@ -179,11 +178,11 @@ def _ready(slices: Iterable[Json], port_of: Callable[[list[Json]], int | None]) 
 
 def _http_port(ports: list[Json]) -> int | None:
     """The port named http, else the first."""
-    return _number(_named(ports, HTTP_PORT) or ports)
+    return _number(_named(ports, PORT_HTTP) or ports)
 
 
 def _grpc_port(ports: list[Json]) -> int | None:
-    return _number(_named(ports, GRPC_PORT))
+    return _number(_named(ports, PORT_GRPC))
 
 
 def _named(ports: list[Json], name: str) -> list[Json]:
