@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from router_bench import servers
 from router_bench.callers import send, statuses
-from router_bench.grpc import Ending, GrpcServer, call
+from router_bench.grpc import Ending, GrpcServer, call, give_up
 from router_bench.routers import Router, arm, free_port, model
 from router_bench.servers import ModelServer, ServerThread
 
@@ -92,6 +92,35 @@ def test_a_grpc_status_counts_and_is_shielded_when_nothing_was_answered_yet(
     assert sum(server.total for server in one.http.values()) == 0
 
 
+@pytest.mark.parametrize(
+    ("ending", "outcome"),
+    [
+        pytest.param(Ending(0, reset=True), "resets", id="resets the call"),
+        pytest.param(Ending(0, delay=3.0), "timeouts", id="is late"),
+    ],
+)
+def test_a_call_without_an_answer_in_time_is_answered_by_stable(
+    both: Callable[[Ending], Both], ending: Ending, outcome: str
+) -> None:
+    one = both(ending)
+    one.split(5_000, traffic={"tryTimeout": "300ms" if ending.delay else "5s"})
+    assert Counter(call(one.port, 20)) == {0: 20}
+    counts = one.router.counts(one.name, "candidate", 20)
+    assert counts[outcome] == counts["failed"] == counts["requests"] == one.grpc["candidate"].total > 2
+
+
+def test_a_caller_whose_deadline_passes_at_a_hanging_candidate_counts_against_it(
+    both: Callable[[Ending], Both],
+) -> None:
+    one = both(Ending(0, delay=4.0))
+    one.split(5_000, traffic={"tryTimeout": "8s"})
+    give_up(one.port, 40, 1.0)
+    counts = one.router.counts(one.name, "candidate", 40)
+    assert counts["cancelled"] == counts["failed"] == counts["requests"] == one.grpc["candidate"].total > 5
+    assert "felt" not in counts
+    assert one.router.counts(one.name, "stable").keys() <= {"requests"}
+
+
 def test_other_servers_refuse_by_their_grpc_status(both: Callable[[Ending], Both]) -> None:
     one = both(Ending(3))
     one.split(5_000, dialect="plain")
@@ -140,6 +169,7 @@ def test_probes_and_reflection_are_answered_by_stable_and_are_no_evidence(both: 
     one.split(10_000)
     for path in (
         "/grpc.health.v1.Health/Check",
+        "/inference.GRPCInferenceService/ServerLive",
         "/inference.GRPCInferenceService/ServerReady",
         "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
         "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",

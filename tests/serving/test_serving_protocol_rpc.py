@@ -483,15 +483,18 @@ def test_reflection_lists_and_describes_the_service() -> None:
     in_the_world(World(), body)
 
 
-def test_the_callers_deadline_is_the_patience() -> None:
+def test_the_patience_is_the_callers_or_that_of_the_proxy_between() -> None:
     async def body(channel: grpc.aio.Channel) -> None:
+        told = [("x-envoy-expected-rq-timeout-ms", "1500")]
         await call(channel, "ModelInfer", typed_request(), pb.ModelInferResponse)
         await call(channel, "ModelInfer", typed_request(), pb.ModelInferResponse, timeout=60)
+        await call(channel, "ModelInfer", typed_request(), pb.ModelInferResponse, timeout=60, metadata=told)
 
     world = World()
     in_the_world(world, body)
     assert world.patience[0] == float("inf")
     assert 50 < world.patience[1] < 61
+    assert world.patience[2] == 1.5
 
 
 def test_messages_beyond_the_limit_are_refused() -> None:

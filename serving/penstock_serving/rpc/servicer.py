@@ -10,12 +10,14 @@ from typing import Any, NoReturn, Protocol
 import grpc
 from google.protobuf.message import DecodeError
 
+from penstock_serving import contract
 from penstock_serving.model.signature import Signature
 from penstock_serving.protocol import documents
 from penstock_serving.protocol import open_inference_pb2 as pb
 from penstock_serving.protocol.call import Call
 from penstock_serving.protocol.errors import BadRequestError, RequestError
 from penstock_serving.protocol.outputs import OutputTensor
+from penstock_serving.protocol.patience import seconds_told
 from penstock_serving.rpc import messages, status
 from penstock_serving.rpc.status import Metadata
 
@@ -101,8 +103,7 @@ class Servicer:
         try:
             self._check_model(request.model_name, request.model_version)
             call = messages.decode_call(request, about.signature)
-            remaining = context.time_remaining()
-            computed = await self._hooks.submit(call, math.inf if remaining is None else remaining)
+            computed = await self._hooks.submit(call, _waits(context))
             answer = messages.encode_answer(about.name, about.version, call, computed.outputs, about.parameters)
         except RequestError as error:
             self._hooks.failed(error)
@@ -186,6 +187,13 @@ class Servicer:
             return await call(request, context)
 
         return read_and_call
+
+
+def _waits(context: Context) -> float:
+    """Seconds until the answer is of no use: to the caller, or to the proxy, which may ask another server sooner."""
+    remaining = context.time_remaining()
+    told = (value for key, value in context.invocation_metadata() if key == contract.HEADER_EXPECTED_TIMEOUT)
+    return min(math.inf if remaining is None else remaining, seconds_told(next(told, "")))
 
 
 def _serialized(message: Any) -> bytes:

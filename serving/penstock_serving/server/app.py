@@ -20,6 +20,7 @@ from penstock_serving.model.load import Model
 from penstock_serving.protocol import v2
 from penstock_serving.protocol.call import Call, Encoded
 from penstock_serving.protocol.errors import ModelRefusalError, NotServingError, RequestError, SaturatedError
+from penstock_serving.protocol.patience import seconds_told
 from penstock_serving.server.dispatch import Dispatcher
 from penstock_serving.server.engine import Computed
 from penstock_serving.server.explaining import Explain, Explaining
@@ -254,7 +255,7 @@ def _told(exchange: Exchange) -> tuple[int | None, float]:
     length = None
     if _JSON_LENGTH_HEADER in headers:
         length = v2.json_length(exchange.header(_JSON_LENGTH_HEADER))
-    return length, _patience(headers[_EXPECTED_TIMEOUT]) if _EXPECTED_TIMEOUT in headers else math.inf
+    return length, seconds_told(headers[_EXPECTED_TIMEOUT]) if _EXPECTED_TIMEOUT in headers else math.inf
 
 
 def _require_media_type(exchange: Exchange) -> None:
@@ -263,8 +264,3 @@ def _require_media_type(exchange: Exchange) -> None:
         raise RequestError(415, "requests are application/json, or application/octet-stream with binary tensors")
     if exchange.headers.get(b"content-encoding", b"identity") != b"identity":
         raise RequestError(415, "requests are not compressed")
-
-
-def _patience(value: bytes) -> float:
-    """Seconds that the proxy before us waits for this attempt."""
-    return int(value) / 1000 if value.isdigit() and len(value) < 12 and int(value) > 0 else math.inf

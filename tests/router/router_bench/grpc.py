@@ -1,11 +1,14 @@
 """gRPC without a gRPC library: HTTP/2 in clear text, a server that ends calls with a status a test chooses, a caller."""
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
 
 import h2.config
 import h2.connection
+import h2.errors
 import h2.events
+import h2.exceptions
 
 from router_bench.servers import ServerThread
 
@@ -15,11 +18,14 @@ _MESSAGE = b"\0\0\0\0\x02ok"
 
 @dataclass(frozen=True)
 class Ending:
-    """How a call ends: with this status, before any answer (trailers only, with these marks) or after a message."""
+    """How a call ends: after so many seconds with this status, before any answer (trailers only, with this mark) or after
+    a message; `reset` with none."""
 
     status: int
     trailers_only: bool = True
     mark: str = ""
+    delay: float = 0.0
+    reset: bool = False
 
 
 class GrpcServer:
@@ -63,7 +69,10 @@ class GrpcServer:
             while data := await reader.read(2**16):
                 for event in connection.receive_data(data):
                     if isinstance(event, h2.events.StreamEnded):
-                        self._answer(connection, event.stream_id)
+                        self.total += 1
+                        self._thread.loop.call_later(
+                            self.ending.delay, self._answer, connection, writer, event.stream_id
+                        )
                 writer.write(connection.data_to_send())
                 await writer.drain()
         except (OSError, asyncio.CancelledError):
@@ -72,8 +81,16 @@ class GrpcServer:
             del self._connections[writer]
             writer.close()
 
-    def _answer(self, connection: h2.connection.H2Connection, stream: int) -> None:
-        self.total += 1
+    def _answer(self, connection: h2.connection.H2Connection, writer: asyncio.StreamWriter, stream: int) -> None:
+        with contextlib.suppress(h2.exceptions.ProtocolError):  # the caller is gone
+            self._end(connection, stream)
+        if not writer.is_closing():
+            writer.write(connection.data_to_send())
+
+    def _end(self, connection: h2.connection.H2Connection, stream: int) -> None:
+        if self.ending.reset:
+            connection.reset_stream(stream, h2.errors.ErrorCodes.INTERNAL_ERROR)
+            return
         head = [(":status", "200"), ("content-type", "application/grpc"), ("x-revision", self.revision)]
         status = [("grpc-status", str(self.ending.status))]
         if self.ending.trailers_only and self.ending.status:
@@ -85,18 +102,43 @@ class GrpcServer:
             connection.send_headers(stream, status, end_stream=True)
 
 
+async def _give_up(port: int, count: int, patience: float) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
+    connection.initiate_connection()
+    streams = [_ask(connection, PATH) for _ in range(count)]
+    writer.write(connection.data_to_send())
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(patience):
+            while data := await reader.read(2**16):
+                connection.receive_data(data)
+                writer.write(connection.data_to_send())
+    for stream in streams:
+        with contextlib.suppress(h2.exceptions.ProtocolError):  # answered
+            connection.reset_stream(stream, h2.errors.ErrorCodes.CANCEL)
+    writer.write(connection.data_to_send())
+    await writer.drain()
+    await asyncio.sleep(0.2)
+    writer.close()
+
+
+def _ask(connection: h2.connection.H2Connection, path: str) -> int:
+    stream = connection.get_next_available_stream_id()
+    connection.send_headers(stream, [
+        (":method", "POST"), (":path", path), (":scheme", "http"), (":authority", "any"),
+        ("content-type", "application/grpc"), ("te", "trailers"),
+    ])  # fmt: skip
+    connection.send_data(stream, _MESSAGE, end_stream=True)
+    return stream
+
+
 async def _call(port: int, count: int, path: str) -> list[int]:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
     connection.initiate_connection()
     statuses: list[int] = []
     for _ in range(count):
-        stream = connection.get_next_available_stream_id()
-        connection.send_headers(stream, [
-            (":method", "POST"), (":path", path), (":scheme", "http"), (":authority", "any"),
-            ("content-type", "application/grpc"), ("te", "trailers"),
-        ])  # fmt: skip
-        connection.send_data(stream, _MESSAGE, end_stream=True)
+        _ask(connection, path)
         statuses.append(await _ending(connection, reader, writer))
     writer.close()
     return statuses
@@ -126,3 +168,8 @@ def _raw(event: h2.events.ResponseReceived | h2.events.TrailersReceived) -> list
 def call(port: int, count: int, path: str = PATH) -> list[int]:
     """The gRPC status of each of so many calls, one after the other; -1 where there was none."""
     return asyncio.run(_call(port, count, path))
+
+
+def give_up(port: int, count: int, patience: float) -> None:
+    """So many calls at once, cancelled after so many seconds, as a client does at its deadline."""
+    asyncio.run(_give_up(port, count, patience))

@@ -26,13 +26,9 @@ GRPC_FAILURES: Mapping[Dialect, str] = {
 
 _PROBES: Mapping[Lane, tuple[str, ...]] = {
     Lane.HTTP: ("/v2/health/",),
-    Lane.GRPC: (
-        "/grpc.health.v1.Health/",
-        "/grpc.reflection.",
-        "/inference.GRPCInferenceService/ServerLive",
-        "/inference.GRPCInferenceService/ServerReady",
-    ),
+    Lane.GRPC: ("/grpc.", "/inference.GRPCInferenceService/Server"),
 }
+"""Prefixes of what is asked of a server and not of its model: whether it is live and ready, and what can be called."""
 
 
 def route_name(role: Role, slot: int) -> str:
