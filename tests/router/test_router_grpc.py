@@ -5,9 +5,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from router_bench import servers
+from router_bench.balancer import Balancer
 from router_bench.callers import send, statuses
 from router_bench.grpc import Ending, GrpcServer, call, give_up
-from router_bench.routers import Router, arm, free_port, model
+from router_bench.grpc_load import GrpcLoad
+from router_bench.routers import Router, arm, free_port, model, until
 from router_bench.servers import ModelServer, ServerThread
 
 pytestmark = [pytest.mark.router, pytest.mark.xdist_group("router")]
@@ -179,3 +181,37 @@ def test_probes_and_reflection_are_answered_by_stable_and_are_no_evidence(both: 
     assert call(one.port, 10) == [0] * 10
     assert one.router.counts(one.name, "candidate", 10)["requests"] == 10
     assert one.router.counts(one.name, "stable").get("requests", 0) == 0
+
+
+def test_a_router_rollout_costs_no_grpc_caller(new_router: Callable[..., Router], thread: ServerThread) -> None:
+    stable, candidate = GrpcServer(thread, "one", Ending(0)), GrpcServer(thread, "two", Ending(14))
+    balancer = Balancer(thread)
+    arms = [
+        arm("one", "stable", 5_000, [], [stable.endpoint]),
+        arm("two", "candidate", 5_000, [], [candidate.endpoint]),
+    ]
+    ports: dict[Router, int] = {}
+
+    def join() -> None:
+        router, port = new_router(), free_port()
+        router.put(model(f"m{port}", port, 1, arms))
+        balancer.add(port, router.is_ready)
+        until(lambda: port in balancer.ready, "the new router is ready")
+        ports[router] = port
+
+    join()
+    with GrpcLoad(balancer.port, 6) as load:
+        for _ in range(2):
+            (leaving,) = ports
+            join()
+            before = load.seen.total()
+            until(lambda before=before: load.seen.total() > before + 30, "traffic goes on")
+            balancer.remove(ports.pop(leaving))
+            assert "0 requests left" in leaving.leave()
+        before = load.seen.total()
+        until(lambda: load.seen.total() > before + 30, "traffic goes on")
+    balancer.close()
+    stable.close()
+    candidate.close()
+    assert candidate.total > 30
+    assert dict(load.seen) == {"OK": load.seen.total()}

@@ -1,5 +1,6 @@
 """The model server of the pods behind the router: its callers speak HTTP/1.1, HTTP/2 or gRPC to one port."""
 
+import time
 import warnings
 from collections import Counter
 from collections.abc import Iterator
@@ -12,8 +13,10 @@ import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from penstock_serving.protocol import open_inference_pb2 as pb
+from router_bench.grpc_load import GrpcLoad
 from router_bench.model_servers import COLUMNS, MODEL, PenstockServer, packaged
-from router_bench.routers import Router, arm, free_port, model
+from router_bench.routers import Router, arm, free_port, model, until
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of the client's own dependencies
@@ -30,15 +33,22 @@ class Deployed:
 
     def __init__(self, router: Router, root: Path) -> None:
         self.router, self.port, self.name = router, free_port(), f"m{free_port()}"
-        digest = packaged(root)
-        self.servers = {revision: PenstockServer(root, digest, revision) for revision in (STABLE, CANDIDATE)}
+        self._root, self._digest = root, packaged(root)
+        self.servers = {revision: self.started(revision) for revision in (STABLE, CANDIDATE)}
         self.epoch = 0
 
-    def split(self, weight: int) -> None:
-        """Give the candidate this weight, in an epoch of its own."""
+    def started(self, name: str) -> PenstockServer:
+        """Another server of the model."""
+        return PenstockServer(self._root, self._digest, name)
+
+    def split(self, weight: int, *beside: PenstockServer) -> None:
+        """Give the candidate this weight, in an epoch of its own; `beside` are more pods of stable."""
         self.epoch += 1
+        pods = {STABLE: (self.servers[STABLE], *beside), CANDIDATE: (self.servers[CANDIDATE],)}
         shares = ((STABLE, "stable", 10_000 - weight), (CANDIDATE, "candidate", weight))
-        arms = [arm(it, role, share, [self.servers[it].http], [self.servers[it].grpc]) for it, role, share in shares]
+        arms = [
+            arm(it, role, share, [p.http for p in pods[it]], [p.grpc for p in pods[it]]) for it, role, share in shares
+        ]
         self.router.put(model(self.name, self.port, self.epoch, arms, traffic={"tryTimeout": "5s"}))
 
     def counts(self, role: str) -> dict[str, Any]:
@@ -149,6 +159,28 @@ def test_what_a_caller_may_ask_over_grpc_besides_predictions(deployed: Deployed,
         assert {it.name for it in client.get_model_metadata(MODEL).inputs} == set(COLUMNS)
     deployed.settled(before + 1)
     assert deployed.total() == before + 1
+
+
+def test_a_pod_that_is_deleted_breaks_no_call(deployed: Deployed) -> None:
+    leaving = deployed.started("leaving")
+    deployed.split(0, leaving)
+    values = pb.InferTensorContents(fp64_contents=[1.5])
+    inputs = [
+        pb.ModelInferRequest.InferInputTensor(name=it, datatype="FP64", shape=[1], contents=values) for it in COLUMNS
+    ]
+    message = pb.ModelInferRequest(model_name=MODEL, inputs=inputs).SerializeToString()
+    with GrpcLoad(deployed.port, 12, message) as load:
+        until(lambda: load.seen.total() > 100, "calls go well")
+        leaving.terminate()
+        time.sleep(0.5)  # the router learns of it later than the pod
+        deployed.split(0)
+        until(lambda: leaving.ended, "it has stopped")
+        before = load.seen.total()
+        until(lambda: load.seen.total() > before + 100, "calls go on")
+    leaving.die()
+    assert dict(load.seen) == {"OK": load.seen.total()}
+    deployed.settled(load.seen.total())
+    assert "failed" not in deployed.counts("stable")
 
 
 def test_a_killed_candidate_fails_over_grpc_and_no_caller_sees_it(deployed: Deployed) -> None:

@@ -66,6 +66,15 @@ class PenstockServer:
         """As the routing table names it, for gRPC."""
         return f"127.0.0.1:{self._grpc}"
 
+    def terminate(self) -> None:
+        """As a pod that is deleted: it is told to stop, and stops when nobody asks it any more."""
+        self._process.terminate()
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has stopped."""
+        return self._process.poll() is not None
+
     def die(self) -> None:
         """As a killed pod."""
         self._process.kill()
