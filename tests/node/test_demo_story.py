@@ -162,6 +162,14 @@ def test_a_compiled_and_a_fallback_model_answer_as_scikit_learn_does(story, iris
     np.testing.assert_allclose(answers["predict_proba"], iris[name].model.predict_proba(rows), rtol=0, atol=tolerance)
 
 
+def test_callers_by_grpc_get_the_same_and_are_counted(story, iris):
+    before = assigned(story, "compiled")
+    asked, told = packages.answers(story, "compiled"), packages.grpc_answers(story, "compiled")
+    for name in ("predict", "predict_proba"):
+        np.testing.assert_array_equal(told[name], asked[name])
+    until(lambda: assigned(story, "compiled") >= before + 2, 30, "the routers have counted both")
+
+
 def test_kubectl_says_what_serves_and_why_it_is_not_the_compiled_form(story, iris):
     why = "compiled predict_proba is not scikit-learn's on a row of the kind 'reference': its score differs by 0.667"
     found = described(story, "modeldeployment", "fallback")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from penstock.api.service import GRPC_PORT
 from penstock_serving.jobs.package import package
 from penstock_serving.model.frame import matrix
 from sklearn.datasets import load_iris
@@ -31,6 +32,20 @@ body = sys.stdin.buffer.read()
 call = urllib.request.Request(sys.argv[1], body or None, {"content-type": "application/json"})
 with urllib.request.urlopen(call, timeout=10) as answer:
     sys.stdout.buffer.write(answer.read())
+"""
+_CALL = """
+import sys
+import grpc
+from google.protobuf import json_format
+from penstock_serving.protocol import open_inference_pb2 as pb
+request = json_format.Parse(sys.stdin.read(), pb.ModelInferRequest())
+with grpc.insecure_channel(sys.argv[1]) as channel:
+    call = channel.unary_unary(
+        "/inference.GRPCInferenceService/ModelInfer",
+        request_serializer=pb.ModelInferRequest.SerializeToString,
+        response_deserializer=pb.ModelInferResponse.FromString,
+    )
+    print(json_format.MessageToJson(call(request, timeout=10), preserving_proto_field_name=True))
 """
 
 
@@ -84,14 +99,30 @@ def answers(story: Story, name: str) -> dict[str, Any]:
     return {output["name"]: np.reshape(output["data"], output["shape"]) for output in answer["outputs"]}
 
 
+def grpc_answers(story: Story, name: str) -> dict[str, Any]:
+    """The same over gRPC, at the port of the Service that is for it."""
+    inputs = [
+        {"name": it, "datatype": "FP64", "shape": [len(values)], "contents": {"fp64_contents": values.tolist()}}
+        for it, values in zip(COLUMNS, MILLIMETRES.T, strict=True)
+    ]
+    request = {"model_name": name, "inputs": inputs, "outputs": [{"name": "predict"}, {"name": "predict_proba"}]}
+    answer = json.loads(_run(story, _CALL, f"{name}.{NAMESPACE}.svc:{GRPC_PORT}", json.dumps(request)))
+    contents = {it["name"]: [float(value) for value in next(iter(it["contents"].values()))] for it in answer["outputs"]}
+    return {it["name"]: np.reshape(contents[it["name"]], [int(n) for n in it["shape"]]) for it in answer["outputs"]}
+
+
 def metadata(story: Story, name: str) -> str:
     """What the model server says of the model, as text."""
     return _ask(story, f"http://{name}.{NAMESPACE}.svc/v2/models/{name}", "")
 
 
 def _ask(story: Story, url: str, body: str) -> str:
+    return _run(story, _ASK, url, body)
+
+
+def _run(story: Story, program: str, target: str, body: str) -> str:
     """From the pod of the demo's callers."""
-    command = ("exec", "-i", "deployment/caller", "-n", NAMESPACE, "--", "python", "-c", _ASK, url)
+    command = ("exec", "-i", "deployment/caller", "-n", NAMESPACE, "--", "python", "-c", program, target)
     return story.cluster.kubectl(*command, stdin=body)
 
 

@@ -28,9 +28,10 @@ def main() -> None:
     one.split(HALF)
     send(one.port, 200)
     figures: dict[str, object] = {"one model": _figures(router, one)}
+    where = [one.stable.endpoint]
     others = [
-        model(f"many-{i}", free_port(), 1, [arm("a", "stable", 9_000, [one.stable.endpoint]),
-                                            arm("b", "candidate", 1_000, [one.stable.endpoint])])
+        model(f"many-{i}", free_port(), 1, [arm("a", "stable", 9_000, where, where),
+                                            arm("b", "candidate", 1_000, where, where)])
         for i in range(149)
     ]  # fmt: skip
     start = time.monotonic()
