@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 import pytest
+from penstock.router.envoy.clusters import STREAMS_OF_A_CONNECTION
 from router_bench import servers
 from router_bench.balancer import Balancer
 from router_bench.callers import send, statuses
@@ -119,6 +120,8 @@ def test_a_caller_whose_deadline_passes_at_a_hanging_candidate_counts_against_it
     give_up(one.port, 40, 1.0)
     counts = one.router.counts(one.name, "candidate", 40)
     assert counts["cancelled"] == counts["failed"] == counts["requests"] == one.grpc["candidate"].total > 5
+    # Workers of a pod share its port by connections, so calls at once must not all be on one.
+    assert one.grpc["candidate"].connections >= one.grpc["candidate"].total / STREAMS_OF_A_CONNECTION
     assert "felt" not in counts
     assert one.router.counts(one.name, "stable").keys() <= {"requests"}
 

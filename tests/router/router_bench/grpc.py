@@ -35,6 +35,8 @@ class GrpcServer:
         self.revision = revision
         self.ending = ending
         self.total = 0
+        self.connections = 0
+        """All that were ever opened."""
         self._connections: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}
         self._server = thread.call(asyncio.start_server(self._connected, "127.0.0.1", 0))
         self._thread = thread
@@ -62,6 +64,7 @@ class GrpcServer:
         task = asyncio.current_task()
         assert task is not None
         self._connections[writer] = task
+        self.connections += 1
         connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
         connection.initiate_connection()
         writer.write(connection.data_to_send())
