@@ -109,15 +109,15 @@ def test_a_call_without_an_answer_in_time_is_answered_by_stable(
     one.split(5_000, traffic={"tryTimeout": "300ms" if ending.delay else "5s"})
     assert Counter(call(one.port, 20)) == {0: 20}
     counts = one.router.counts(one.name, "candidate", 20)
-    assert counts[outcome] == counts["failed"] == counts["requests"] == one.grpc["candidate"].total > 2
+    assert counts[outcome] == counts["failed"] == counts["requests"] == one.grpc["candidate"].total > 0
 
 
 def test_a_caller_whose_deadline_passes_at_a_hanging_candidate_counts_against_it(
     both: Callable[[Ending], Both],
 ) -> None:
-    one = both(Ending(0, delay=4.0))
+    one = both(Ending(0, delay=6.0))
     one.split(5_000, traffic={"tryTimeout": "8s"})
-    give_up(one.port, 40, 1.0)
+    give_up(one.port, 40, 2.0)
     counts = one.router.counts(one.name, "candidate", 40)
     assert counts["cancelled"] == counts["failed"] == counts["requests"] == one.grpc["candidate"].total > 5
     # Workers of a pod share its port by connections, so calls at once must not all be on one.
