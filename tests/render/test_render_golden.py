@@ -78,6 +78,9 @@ RENDERED = {
     "serving-deployment-full": serving_deployment(MODEL, REVISION, FULL, 5, PLACEMENT),
     "serving-deployment-trusting": serving_deployment(MODEL, REVISION, TRUSTING, 2, Placement()),
     "serving-deployment-2": serving_deployment(MODEL, REVISION, revision_spec(templateVersion=2), 2, Placement()),
+    "serving-deployment-2-full": serving_deployment(
+        MODEL, REVISION, FULL.model_copy(update={"template_version": 2, "trust": TRUSTING.trust}), 5, PLACEMENT
+    ),
     "service": service(MODEL, Service(), "default", 20001),
     "service-grpc-for-all": service(MODEL, Service(port=GRPC_PORT), "default", 20001),
     "service-load-balancer": service(

@@ -7,7 +7,6 @@ from penstock.api import contract
 from penstock.api.modelrevision import ModelRevisionSpec
 from penstock.api.names import LABEL_REVISION
 from penstock.api.runtime import Placement, Trust, VersionMismatch
-from penstock.api.scalars import Quantity
 from penstock.api.traffic import MAX_BODY
 from penstock.render.placement import placed, resources_of, spread
 from penstock.render.security import container_security, pod_security
@@ -23,8 +22,7 @@ _TMP = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108
 _AUTHORITIES = "/etc/penstock/authorities"
 _CA_KEY = "ca.crt"
 
-_FETCH_REQUESTS = {"cpu": "50m", "memory": "64Mi"}
-_FETCH_MEMORY = Quantity("512Mi")
+_FETCH_RESOURCES = {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}}
 _MONITOR_RESOURCES = {"requests": {"cpu": "10m", "memory": "48Mi"}, "limits": {"memory": "128Mi"}}
 
 _STARTS_WITHIN_SECONDS = 1800
@@ -64,9 +62,7 @@ def _container(name: str, spec: ModelRevisionSpec, module: str) -> dict[str, obj
 
 def _fetch(spec: ModelRevisionSpec, claim: str | None) -> Manifest:
     access = spec.model.access
-    # fetch opens an estimator where it proves its compiled form again, under the same trust as the server
-    named = {contract.ENV_MODEL_URI: str(spec.model.uri), contract.ENV_MODEL_DIGEST: str(spec.model.digest)}
-    env = named | _trusted(spec.trust)
+    env = {contract.ENV_MODEL_URI: str(spec.model.uri), contract.ENV_MODEL_DIGEST: str(spec.model.digest)}
     mounts: list[Manifest] = [_MODELS, _TMP]
     made = _container(FETCH, spec, "penstock_serving.fetch")
     if claim is not None:
@@ -76,19 +72,13 @@ def _fetch(spec: ModelRevisionSpec, claim: str | None) -> Manifest:
         mounts.append({"name": "authorities", "mountPath": _AUTHORITIES, "readOnly": True})
     if access.secret_ref is not None:
         made["envFrom"] = [{"secretRef": {"name": str(access.secret_ref.name)}}]
-    return made | {"env": _variables(env), "volumeMounts": mounts, "resources": _fetch_resources(spec)}
-
-
-def _fetch_resources(spec: ModelRevisionSpec) -> Manifest:
-    """What the server may hold of a model, fetch may hold while it proves it; the pod asks for no more by that."""
-    most = max(_FETCH_MEMORY, spec.resources.limits.get("memory", _FETCH_MEMORY), key=lambda limit: limit.value)
-    return {"requests": _FETCH_REQUESTS, "limits": {"memory": str(most)}}
+    return made | {"env": variables(env), "volumeMounts": mounts, "resources": _FETCH_RESOURCES}
 
 
 def _monitor(revision: str, spec: ModelRevisionSpec) -> Manifest:
     return _container(MONITOR, spec, "penstock_serving.monitor") | {
         "restartPolicy": "Always",
-        "env": _variables(_identity(revision, spec)),
+        "env": variables(_identity(revision, spec)),
         "ports": [{"name": "monitor", "containerPort": contract.MONITOR_METRICS_PORT}],
         "volumeMounts": [{**_MODELS, "readOnly": True}, _RUN, _TMP],
         "resources": _MONITOR_RESOURCES,
@@ -96,10 +86,10 @@ def _monitor(revision: str, spec: ModelRevisionSpec) -> Manifest:
 
 
 def _server(revision: str, spec: ModelRevisionSpec) -> Manifest:
-    env = _identity(revision, spec) | {contract.ENV_MAX_BODY_BYTES: str(MAX_BODY.bytes)} | _trusted(spec.trust)
+    env = _identity(revision, spec) | {contract.ENV_MAX_BODY_BYTES: str(MAX_BODY.bytes)} | trusted(spec.trust)
     own = [{"name": str(variable.name), "value": variable.value} for variable in spec.env]
     return _container(SERVER, spec, "penstock_serving.server") | {
-        "env": [*own, *_variables(env)],
+        "env": [*own, *variables(env)],
         "ports": [
             {"name": "http", "containerPort": contract.SERVING_PORT},
             {"name": "metrics", "containerPort": contract.SERVING_METRICS_PORT},
@@ -121,7 +111,7 @@ def _probe(path: str, period: int, failures: int) -> Manifest:
     }
 
 
-def _trusted(trust: Trust) -> dict[str, str]:
+def trusted(trust: Trust) -> dict[str, str]:
     """What is written of it alone, so that the pods of revisions from before it could be written stay as they are."""
     types = {contract.ENV_SKOPS_TRUSTED: ",".join(map(str, trust.skops_types))} if trust.skops_types else {}
     if trust.scikit_learn_mismatch is VersionMismatch.REFUSE:
@@ -137,7 +127,7 @@ def _identity(revision: str, spec: ModelRevisionSpec) -> dict[str, str]:
     }
 
 
-def _variables(values: Mapping[str, str]) -> list[Manifest]:
+def variables(values: Mapping[str, str]) -> list[Manifest]:
     return [{"name": name, "value": value} for name, value in values.items()]
 
 
