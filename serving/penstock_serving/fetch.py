@@ -13,6 +13,7 @@ from penstock_serving.model.choice import Choice, choose, outdated, recorded
 from penstock_serving.model.errors import LastWords, ModelError
 from penstock_serving.model.fetch import Wanted, fetch
 from penstock_serving.model.serving import Serving
+from penstock_serving.model.signing import signer
 from penstock_serving.model.sources.web import WebAccess
 from penstock_serving.model.verified import Verified, verified
 from penstock_serving.server.quota import read_quota
@@ -28,6 +29,7 @@ def main() -> int:
         wanted = Wanted(
             uri=settings.text(contract.ENV_MODEL_URI),
             digest=settings.text(contract.ENV_MODEL_DIGEST),
+            signer=signer.from_environment(),
             limits=Limits(
                 max_bytes=settings.integer(contract.ENV_MODEL_MAX_BYTES, Limits().max_bytes, 1, _MOST_BYTES),
             ),

@@ -15,9 +15,13 @@ from penstock.reconcile.criteria import criteria_of
 
 STEPS = [{"weight": 5}, {"weight": 50}]
 LATER = [{"weight": 20}, {"weight": 50}]
+KEY = "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE" + "A" * 86 + "==\n-----END PUBLIC KEY-----\n"
+AUTHORITY = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 SHOWN: Mapping[str, Any] = {
     "model.uri": "s3://models/other",
     "model.digest": digest(7),
+    "model.signedBy.publicKey": KEY,
+    "model.signedBy.authorities": AUTHORITY,
     "model.access.serviceAccountName": "reader",
     "model.access.secretRef.name": "keys",
     "model.access.caRef.name": "authorities",

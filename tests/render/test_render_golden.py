@@ -61,6 +61,12 @@ FULL = revision_spec(
     resources={"requests": {"cpu": "500m", "memory": "512Mi"}, "limits": {"memory": "1Gi"}},
 )
 TRUSTING = revision_spec(trust={"skopsTypes": ["fraud.features.Ratio", "fraud.Rank"], "scikitLearnMismatch": "Allow"})
+KEY = "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE" + "A" * 86 + "==\n-----END PUBLIC KEY-----\n"
+AUTHORITY = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+SIGNED, CERTIFIED = (
+    revision_spec(model={"uri": "s3://models/fraud", "digest": "sha256:" + "2" * 64, "signedBy": by})
+    for by in ({"publicKey": KEY}, {"authorities": AUTHORITY})
+)
 PLACEMENT = Placement.model_validate(
     {
         "nodeSelector": {"pool": "models"},
@@ -81,6 +87,8 @@ RENDERED = {
     "serving-deployment-2-full": serving_deployment(
         MODEL, REVISION, FULL.model_copy(update={"template_version": 2, "trust": TRUSTING.trust}), 5, PLACEMENT
     ),
+    "serving-deployment-signed": serving_deployment(MODEL, REVISION, SIGNED, 2, Placement()),
+    "serving-deployment-certified": serving_deployment(MODEL, REVISION, CERTIFIED, 2, Placement()),
     "service": service(MODEL, Service(), "default", 20001),
     "service-grpc-for-all": service(MODEL, Service(port=GRPC_PORT), "default", 20001),
     "service-load-balancer": service(

@@ -3,6 +3,7 @@
 from penstock.api.base import Part
 from penstock.api.references import Digest, ObjectName, ObjectReference
 from penstock.api.scalars import Scalar
+from penstock.api.signing import SignedBy
 
 
 class ModelUri(Scalar):
@@ -34,5 +35,8 @@ class Model(Part):
     digest: Digest | None = None
     """Content the model must have, as `penstock digest DIR` prints it. Formats that can run code when loaded, joblib
     among them, are only served with it; this version serves no other, and without it the deployment says so and waits."""
+    signed_by: SignedBy | None = None
+    """Whose signature the model must bear besides: OpenSSF Model Signing 1.0, in the package's file model.sig. It is
+    verified where the model is fetched. Left out: none is asked for, and one that is there is not looked at."""
     access: Access = Access()
     """With whose rights the model is read. The operator itself reads no Secrets."""

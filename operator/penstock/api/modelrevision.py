@@ -20,6 +20,7 @@ from penstock.api.rollout import Stickiness, Strategy
 from penstock.api.runtime import Resources, Trust, Variable
 from penstock.api.scalars import Share
 from penstock.api.served import Served
+from penstock.api.signing import SignedBy
 
 
 class PinnedModel(Part):
@@ -29,6 +30,8 @@ class PinnedModel(Part):
     """Where the model is fetched from."""
     digest: Digest
     """Content the model must have."""
+    signed_by: SignedBy | None = None
+    """Who must have signed the model."""
     access: Access = Access()
     """With whose rights the model is read."""
 

@@ -77,6 +77,10 @@ class Reason(StrEnum):
         "spec.model.uri may not be read, see spec.model.access; or it holds types that spec.runtime.trust does not name.",
     )
     DIGEST_MISMATCH = "DigestMismatch", "The content is not what spec.model.digest says; correct one of the two."
+    SIGNATURE_REFUSED = (
+        "SignatureRefused",
+        "The model is not signed as spec.model.signedBy asks; the message says how not. Sign it, or correct the field.",
+    )
     MODEL_TOO_LARGE = "ModelTooLarge", "The model exceeds what may be fetched; serve a smaller one or raise the limit."
     ARCHIVE_REFUSED = "ArchiveRefused", "The archive holds paths or links that could escape; pack the model anew."
     NOT_A_MODEL = "NotAModel", "The content holds no model that the server can load; see spec.model.uri."

@@ -36,7 +36,12 @@ def wanted_of(deployment: str, spec: ModelDeploymentSpec, defaults: Defaults) ->
         revision_name(deployment, content_hash(spec)),
         ModelRevisionSpec(
             deployment=Label(deployment),
-            model=PinnedModel(uri=spec.model.uri, digest=spec.model.digest, access=spec.model.access),
+            model=PinnedModel(
+                uri=spec.model.uri,
+                digest=spec.model.digest,
+                signed_by=spec.model.signed_by,
+                access=spec.model.access,
+            ),
             image=image,
             env=spec.runtime.env,
             resources=spec.runtime.resources,

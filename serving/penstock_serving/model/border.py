@@ -9,16 +9,16 @@ from penstock_serving.model.errors import BadModelError
 
 
 class Border:
-    """The readers of one file's fields; each raises `BadModelError` (NotAModel) naming the file and the field."""
+    """The readers of one file's fields; each raises `BadModelError` naming the file, the field and the `remedy`."""
 
-    def __init__(self, file: str) -> None:
-        self._file = file
+    def __init__(
+        self, file: str, reason: str = contract.REASON_NOT_A_MODEL, remedy: str = "package the model again"
+    ) -> None:
+        self._file, self._reason, self._remedy = file, reason, remedy
 
     def bad(self, where: str, expected: str) -> BadModelError:
         """The refusal of a field."""
-        return BadModelError(
-            contract.REASON_NOT_A_MODEL, f"{self._file}: {where} is not {expected}; package the model again"
-        )
+        return BadModelError(self._reason, f"{self._file}: {where} is not {expected}; {self._remedy}")
 
     def parsed(self, content: bytes | str) -> object:
         """The whole file, whatever it holds."""

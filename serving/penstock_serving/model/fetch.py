@@ -3,15 +3,17 @@
 import errno
 import time
 import urllib.parse
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from penstock_serving import contract
 from penstock_serving.model.archive import Limits, discard
-from penstock_serving.model.digest import require_digest, safe_path, tree_digest
+from penstock_serving.model.digest import Entry, digest, require_digest, safe_path, tree_entries
 from penstock_serving.model.errors import BadModelError, RetryableModelError
 from penstock_serving.model.files import model_directory
+from penstock_serving.model.signing.signer import Signer
 from penstock_serving.model.sources.local import fetch_local
 from penstock_serving.model.sources.staging import Staging
 from penstock_serving.model.sources.web import WebAccess, fetch_web, shown_url
@@ -21,17 +23,20 @@ PAUSES_SECONDS = (0.5, 1.0, 2.0)
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A model to fetch: where it is, what it must be, how to reach it, and how large it may be."""
+    """A model to fetch: where it is, what it must be, who must have signed it, how to reach it, how large it may be."""
 
     uri: str
     digest: str
+    signer: Signer | None = None
     limits: Limits = field(default_factory=Limits)
     access: WebAccess = field(default_factory=WebAccess)
     volumes: Path = Path(contract.VOLUME_ROOT)
 
 
 def fetch(wanted: Wanted, root: Path, pauses: Sequence[float] = PAUSES_SECONDS) -> Path:
-    """Fetch the model into `root` and return its directory; do nothing when it is there and sound.
+    """Fetch the model into `root` and return its directory, proved and, where that is asked for, signed.
+
+    Nothing is fetched when it is there and sound.
 
     Retries what may pass, after each of `pauses` (seconds), resuming what was downloaded. Raises `BadModelError` or
     `RetryableModelError` with the reason.
@@ -40,7 +45,9 @@ def fetch(wanted: Wanted, root: Path, pauses: Sequence[float] = PAUSES_SECONDS) 
     target = model_directory(root, wanted.digest)
     try:
         if target.exists():
-            if tree_digest(target) == wanted.digest:
+            entries = tree_entries(target)
+            if digest(entries) == wanted.digest:
+                _require_signature(wanted, target, entries)
                 return target
             discard(target)
         for pause in pauses:
@@ -98,10 +105,20 @@ def _obtain(wanted: Wanted, staging: Staging) -> None:
                 contract.REASON_MISCONFIGURED,
                 f"{shown!r} is no model URI; use file:///path, pvc://claim/path, https://host/path or s3://bucket/path",
             )
-    actual = tree_digest(staging.tree)
+    entries = tree_entries(staging.tree)
+    actual = digest(entries)
     if actual != wanted.digest:
         raise BadModelError(
             contract.REASON_DIGEST_MISMATCH,
             f"{shown} has the digest {actual}, but {wanted.digest} is wanted; "
             "the model was changed, or another one is meant",
         )
+    _require_signature(wanted, staging.tree, entries)
+
+
+def _require_signature(wanted: Wanted, tree: Path, entries: Iterable[Entry]) -> None:
+    if wanted.signer is None:
+        return
+    from penstock_serving.model.signing.verification import require_signature  # paid for only where it is asked for
+
+    require_signature(wanted.signer, tree, entries, datetime.now(UTC))

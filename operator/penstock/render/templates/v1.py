@@ -7,6 +7,7 @@ from penstock.api import contract
 from penstock.api.modelrevision import ModelRevisionSpec
 from penstock.api.names import LABEL_REVISION
 from penstock.api.runtime import Placement, Trust, VersionMismatch
+from penstock.api.signing import SignedBy
 from penstock.api.traffic import MAX_BODY
 from penstock.render.placement import placed, resources_of, spread
 from penstock.render.security import container_security, pod_security
@@ -63,6 +64,7 @@ def _container(name: str, spec: ModelRevisionSpec, module: str) -> dict[str, obj
 def _fetch(spec: ModelRevisionSpec, claim: str | None) -> Manifest:
     access = spec.model.access
     env = {contract.ENV_MODEL_URI: str(spec.model.uri), contract.ENV_MODEL_DIGEST: str(spec.model.digest)}
+    env |= _signed(spec.model.signed_by)
     mounts: list[Manifest] = [_MODELS, _TMP]
     made = _container(FETCH, spec, "penstock_serving.fetch")
     if claim is not None:
@@ -117,6 +119,14 @@ def trusted(trust: Trust) -> dict[str, str]:
     if trust.scikit_learn_mismatch is VersionMismatch.REFUSE:
         return types
     return types | {contract.ENV_SCIKIT_LEARN_MISMATCH: trust.scikit_learn_mismatch.value.lower()}
+
+
+def _signed(by: SignedBy | None) -> dict[str, str]:
+    """What is asked for alone, for the same reason."""
+    if by is None:
+        return {}
+    asked = {contract.ENV_SIGNED_BY_PUBLIC_KEY: by.public_key, contract.ENV_SIGNED_BY_AUTHORITIES: by.authorities}
+    return {name: str(pem) for name, pem in asked.items() if pem is not None}
 
 
 def _identity(revision: str, spec: ModelRevisionSpec) -> dict[str, str]:
