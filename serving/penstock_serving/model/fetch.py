@@ -23,14 +23,14 @@ PAUSES_SECONDS = (0.5, 1.0, 2.0)
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A model to fetch: where it is, what it must be, who must have signed it, how to reach it, how large it may be."""
+    """A model to fetch: where it is, what it must be, how large it may be, how to reach it, who must have signed it."""
 
     uri: str
     digest: str
-    signer: Signer | None = None
     limits: Limits = field(default_factory=Limits)
     access: WebAccess = field(default_factory=WebAccess)
     volumes: Path = Path(contract.VOLUME_ROOT)
+    signer: Signer | None = None
 
 
 def fetch(wanted: Wanted, root: Path, pauses: Sequence[float] = PAUSES_SECONDS) -> Path:

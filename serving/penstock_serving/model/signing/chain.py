@@ -1,12 +1,14 @@
 """From trusted authorities to the key of a certificate that may sign code (OMS v1.0, section 8.2; RFC 5280, section 6)."""
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import Criticality, ExtensionPolicy, Policy, PolicyBuilder, Store, VerificationError
 
@@ -17,8 +19,16 @@ from penstock_serving.model.signing.ecdsa import usable
 from penstock_serving.model.signing.signer import Authorities
 
 _MOST_SAID = 200
+_Loaded = TypeVar("_Loaded")
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
-_UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension)
+_UNREADABLE = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    CryptographyDeprecationWarning,
+)
 
 
 def signing_key(wanted: Authorities, chain: Sequence[bytes], now: datetime) -> ec.EllipticCurvePublicKey:
@@ -30,7 +40,7 @@ def signing_key(wanted: Authorities, chain: Sequence[bytes], now: datetime) -> e
     """
     store = _store(wanted)
     try:
-        leaf, *between = (x509.load_der_x509_certificate(each) for each in chain)
+        leaf, *between = (_strictly(x509.load_der_x509_certificate, each) for each in chain)
         _require_valid(leaf, now)
         verifier = (
             PolicyBuilder()
@@ -56,7 +66,7 @@ def signing_key(wanted: Authorities, chain: Sequence[bytes], now: datetime) -> e
 
 def _store(wanted: Authorities) -> Store:
     try:
-        return Store(x509.load_pem_x509_certificates(wanted.pem.encode()))
+        return Store(_strictly(x509.load_pem_x509_certificates, wanted.pem.encode()))
     except _UNREADABLE as error:
         raise BadModelError(
             contract.REASON_MISCONFIGURED,
@@ -65,12 +75,20 @@ def _store(wanted: Authorities) -> Store:
         ) from error
 
 
+def _strictly(load: Callable[[bytes], _Loaded], content: bytes) -> _Loaded:
+    """What RFC 5280 forbids and the library only warns of, until it does not any more, is an error here already."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", CryptographyDeprecationWarning)
+        return load(content)
+
+
 def _require_valid(leaf: x509.Certificate, now: datetime) -> None:
     """Said apart from the chain, because it comes by itself and has a remedy of its own."""
-    if now > leaf.not_valid_after_utc:
+    since, until = leaf.not_valid_before_utc, leaf.not_valid_after_utc
+    if not since <= now <= until:
         raise refused(
-            f"its certificate was valid until {leaf.not_valid_after_utc:%Y-%m-%d %H:%M} UTC; sign the package again with a "
-            "valid one"
+            f"its certificate is valid from {since:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M} UTC, and now is "
+            f"{now:%Y-%m-%d %H:%M}; sign the package again with a valid one"
         )
 
 
