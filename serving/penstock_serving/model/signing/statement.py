@@ -67,11 +67,11 @@ def _shard_size(serialization: dict[str, Any]) -> int | None:
     if method == "files" and "shard_size" not in serialization:
         return None
     size = serialization.get("shard_size")
-    # a whole number may be written 100.0, which is what `model-signing` does
-    whole = not isinstance(size, bool) and isinstance(size, int | float) and size == size // 1
-    if method != "shards" or not whole or size < 1:
+    if isinstance(size, float) and size.is_integer():
+        size = int(size)  # `model-signing` writes 100.0
+    if method != "shards" or isinstance(size, bool) or not isinstance(size, int) or size < 1:
         raise BORDER.bad("serialization", "method files, or method shards with a shard_size of at least one byte")
-    return int(size)
+    return size
 
 
 def _resources(value: object, hash_type: str, shard_size: int | None) -> dict[str, str]:
