@@ -97,7 +97,7 @@ TWO = BY_KEY[ENVELOPE]["signatures"] * 2
         ((ENVELOPE, "payload"), ""),
         ((ENVELOPE, "payload"), "e30"),
         ((ENVELOPE, "payload"), "é" * 4),
-        ((ENVELOPE, "payload"), "e3 0="),
+        ((ENVELOPE, "payload"), BY_KEY[ENVELOPE]["payload"].replace("A", "A ", 1)),
         ((ENVELOPE, "payload"), 5),
         ((ENVELOPE, "payloadType"), "application/json"),
         ((ENVELOPE, "payloadType"), "application/vnd.in-toto+json "),
