@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from hypothesis import strategies as st
 from penstock_serving.model.frame import matrix
 from sklearn import (
@@ -91,7 +92,10 @@ KINDS = ("plain", "money", "epoch", "whole", "truth", "single")
 
 @dataclass(frozen=True)
 class Made:
-    """A fitted pipeline, the frame that it was fitted on, and which of its columns take words it has not seen."""
+    """A fitted pipeline, the frame that it was fitted on, and which of its columns take words it has not seen.
+
+    `dtypes` are of the text columns of the DataFrame that it was fitted on; None where that was a matrix.
+    """
 
     name: str
     estimator: Any
@@ -99,6 +103,11 @@ class Made:
     exact: bool
     open_columns: frozenset[str]
     seed: int
+    dtypes: dict[str, str] | None
+
+    def given(self, frame: Frame) -> Any:
+        """Rows as the pipeline itself takes them."""
+        return matrix(frame) if self.dtypes is None else pd.DataFrame(frame).astype(self.dtypes)
 
     def rows(self, count: int) -> Frame:
         """New rows: cells of the reference put together anew, numbers of every size, and new words where they go."""
@@ -164,18 +173,22 @@ def pipelines(draw: st.DrawFn, family: str) -> Made:
             values[rng.random(ROWS) < 0.2] = np.nan
             values[0] = 1
         frame[f"n{index}"] = values
-    steps = [("numbers", _of_numbers(draw, name, holes), list(range(len(frame))))]
+    by_name = draw(st.booleans())
+    dtypes: dict[str, str] = {}
+    steps: list[Any] = [("numbers", _of_numbers(draw, name, holes), list(range(len(frame))))]
     for index in range(draw(st.integers(0, 2))):
         encoder, is_open = _of_words(draw)
         words = np.array([*WORDS, *([None] if draw(st.booleans()) else [])], dtype=object)
         steps.append((f"t{index}", encoder, [len(frame)]))
         frame[f"t{index}"] = rng.choice(words, ROWS)
+        dtypes[f"t{index}"] = draw(st.sampled_from(["str", "object", "category"]))
         if is_open:
             open_columns.add(f"t{index}")
     if draw(st.integers(0, 3)) == 3:
         vectorizer = draw(st.sampled_from([CountVectorizer, TfidfVectorizer]))()
         steps.append(("free", vectorizer, len(frame)))
         frame["free"] = rng.choice(np.array(SENTENCES, dtype=object), ROWS)
+        dtypes["free"] = draw(st.sampled_from(["str", "object"]))
         open_columns.add("free")
     first = np.nan_to_num(np.asarray(frame["n0"], dtype=np.float64))
     signal = (first - first.mean()) / (first.std() + 1) + rng.normal(size=ROWS)
@@ -183,6 +196,21 @@ def pipelines(draw: st.DrawFn, family: str) -> Made:
     if classify:
         names = draw(st.sampled_from([("no", "yes", "maybe"), (-1, 3, 7), ("a", "b", "a")]))
         target = np.array(names)[np.digitize(signal, [-0.5, 0.7])]
+    if by_name:
+        steps = [(step, transformer, _names(list(frame), at)) for step, transformer, at in steps]
     columns = compose.ColumnTransformer(steps, sparse_threshold=0)
-    estimator = make_pipeline(columns, make(seed)).fit(matrix(frame), target)
-    return Made(family, estimator, frame, name in TREES, frozenset(open_columns), seed)
+    made = Made(
+        family,
+        make_pipeline(columns, make(seed)),
+        frame,
+        name in TREES,
+        frozenset(open_columns),
+        seed,
+        dtypes if by_name else None,
+    )
+    made.estimator.fit(made.given(frame), target)
+    return made
+
+
+def _names(names: list[str], at: int | list[int]) -> str | list[str]:
+    return names[at] if isinstance(at, int) else [names[position] for position in at]

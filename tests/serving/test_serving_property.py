@@ -20,7 +20,7 @@ from penstock_serving.model.frame import matrix
 
 from tests.serving.hostile_parts import request
 from tests.serving.packages import uncompiled
-from tests.serving.property_pipelines import FAMILIES, Made, pipelines
+from tests.serving.property_pipelines import FAMILIES, Frame, Made, pipelines
 from tests.serving.property_ways import GRPC, INFER, REST, Asked, Asker, slices
 
 ROWS, ALONE = 24, 18
@@ -41,7 +41,7 @@ class Comparison:
 
     def check(self, asked: Asked) -> None:
         """Raise unless the answers are scikit-learn's."""
-        rows = matrix(asked.rows)
+        rows = self._made.given(asked.rows)
         by_v1 = asked.way.startswith("v1")
         assert list(asked.answers) == ([""] if by_v1 else sorted(self._outputs, key=list(asked.answers).index))
         for output in self._outputs[:1] if by_v1 else self._outputs:
@@ -49,25 +49,25 @@ class Comparison:
             ours = asked.answers["" if by_v1 else output]
             assert ours.dtype.kind == ("O" if wanted.dtype.kind in "UO" and not by_v1 else wanted.dtype.kind)
             try:
-                self._compare(ours.astype(wanted.dtype), wanted, rows)
+                self._compare(ours.astype(wanted.dtype), wanted, asked.rows)
             except Exception as error:
                 error.add_note(f"{output} by {asked.way}, {'compiled' if self._compiled else 'not compiled'}")
                 raise
 
-    def _compare(self, ours: np.ndarray, wanted: np.ndarray, rows: np.ndarray) -> None:
+    def _compare(self, ours: np.ndarray, wanted: np.ndarray, rows: Frame) -> None:
         assert ours.shape == wanted.shape
         if self._made.exact and not self._compiled:
             np.testing.assert_array_equal(ours, wanted)
         elif wanted.dtype.kind != "f":
-            labels(ours, wanted, self._lead(rows))
+            labels(ours, wanted, self._lead(self._made.given(rows)))
         elif self._compiled:
             scores(ours, wanted)
         else:
             grain = GRAIN if wanted.dtype.itemsize > 4 else MARGIN
-            allowed = grain * np.maximum(np.abs(wanted), _size_of(rows).reshape(-1, *[1] * (wanted.ndim - 1)))
+            allowed = grain * np.maximum(np.abs(wanted), _size_of(matrix(rows)).reshape(-1, *[1] * (wanted.ndim - 1)))
             assert (np.abs(ours - wanted) <= allowed).all()
 
-    def _lead(self, rows: np.ndarray) -> np.ndarray | None:
+    def _lead(self, rows: Any) -> np.ndarray | None:
         """By how much the best class leads, where the estimator tells."""
         for output in ("decision_function", "predict_proba"):
             if hasattr(self._made.estimator, output):
@@ -121,7 +121,7 @@ def _statistics(served: Any) -> Any:
 
 
 def check(made: Made, pack: Callable[..., Any], serving: Callable[..., Any], port: Callable[[], int]) -> None:
-    packaged = pack(made.estimator, made.frame)
+    packaged = pack(made.estimator, made.frame if made.dtypes is None else made.given(made.frame))
     compiled, answered = ask(made, packaged, serving, port)
     if compiled:
         still, more = ask(made, uncompiled(packaged), serving, port)

@@ -125,11 +125,11 @@ def test_a_model_that_can_be_asked_nothing_is_refused(tmp_path: Path) -> None:
         package(DBSCAN().fit(ROWS), FRAME, tmp_path / "model")
 
 
-class ByName:
-    """Wants a DataFrame."""
+class Neither:
+    """Takes neither a matrix nor a DataFrame of these columns."""
 
     def predict(self, rows: Any) -> Any:
-        return rows["a"]
+        return rows["another"]
 
 
 def test_a_model_that_cannot_be_pickled_is_named(tmp_path: Path) -> None:
@@ -140,9 +140,9 @@ def test_a_model_that_cannot_be_pickled_is_named(tmp_path: Path) -> None:
         package(Local().fit(ROWS, NUMBERS), FRAME, tmp_path / "model")
 
 
-def test_a_model_that_selects_its_columns_by_name_is_told_to_do_so_by_position(tmp_path: Path) -> None:
-    with pytest.raises(BadModelError, match=r"predict\(\) does not take the frame's rows.*by position"):
-        package(ByName(), FRAME, tmp_path / "model")
+def test_a_model_that_takes_no_form_of_its_rows_is_refused_and_told_what_to_be_fitted_on(tmp_path: Path) -> None:
+    with pytest.raises(BadModelError, match=r"predict\(\) does not take the frame's rows.*on a DataFrame of these"):
+        package(Neither(), FRAME, tmp_path / "model")
 
 
 def test_declared_ranges_are_recorded_and_held_in_serving(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from penstock_serving.compile.independence import Method, array_methods, method_
 from penstock_serving.compile.opening import open_bytes, plan_of, refusals
 from penstock_serving.compile.plan import Plan
 from penstock_serving.compile.result import Compared, Proof, Proven, Unproven, Versions
+from penstock_serving.model.dataframe import bare
 from penstock_serving.model.errors import BadModelError
 from penstock_serving.model.frame import Matrix
 from penstock_serving.model.signature import Signature
@@ -78,7 +79,7 @@ def _compiled(estimator: Any, signature: Signature, reference: Matrix) -> Compil
         return Unproven(f"its output {missing[0]} is no array and is not compiled")
     dtypes = {name: np.asarray(method(reference[:2])).dtype.str for name, method in methods.items()}
     try:
-        return compile_estimator(estimator, signature, dtypes)
+        return compile_estimator(bare(estimator), signature, dtypes)
     except NotCompiledError as error:
         return Unproven(str(error))
     except _OTHERWISE_MADE as error:

@@ -16,6 +16,7 @@ from penstock_serving.explain.read_models import Read, read_model
 from penstock_serving.explain.read_stages import Stages, read_steps
 from penstock_serving.explain.stages import UnseenValueError, apply, floats
 from penstock_serving.explain.unexplained import NotExplained, UnsupportedError
+from penstock_serving.model.dataframe import bare
 from penstock_serving.model.datatype import FLOATS
 from penstock_serving.model.frame import Matrix
 from penstock_serving.model.signature import Output, Signature
@@ -33,7 +34,7 @@ def export(estimator: Any, signature: Signature, background: Matrix) -> bytes | 
     row of it is exported.
     """
     try:
-        steps, predictor = _unpacked(estimator)
+        steps, predictor = _unpacked(bare(estimator))
         read = read_model(predictor)
         stages = read_steps(steps, len(signature.columns)) + read.stages
         data = dump(_plan(read, stages, signature, background))

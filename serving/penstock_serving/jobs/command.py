@@ -21,6 +21,10 @@ you trust it, as your own. Every file is opened in a process without network, cr
 model that lies about its answers is not found out by that."""
 
 
+_DTYPE = """of the DataFrame that the model was fitted on, where it is not what pandas makes of such a column: category,
+datetime64[us], int32, …; repeatable"""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the command takes."""
     add = parser.add_argument
@@ -30,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--golden", metavar="CSV", type=Path, help="rows to keep in the package and ask before it serves (default: 5)")
     add("--label", metavar="COLUMN", help="the frame's column that holds the right answers: for metrics, not an input")
     add("--range", metavar="COLUMN=LOW:HIGH", action="append", default=[], help="refuse numbers outside; repeatable")
+    add("--dtype", metavar="COLUMN=DTYPE", action="append", default=[], help=_DTYPE)
     add("--trust", metavar="TYPE", action="append", default=[], help="a type that a skops file may hold; repeatable")
     add("--modules", metavar="DIR", action="append", default=[], help="a folder of modules that the model needs")
     add("--data", metavar="PATH", type=Path, help="the training data, file or directory: its digest is recorded")
@@ -84,7 +89,7 @@ def _order(options: argparse.Namespace) -> "Order":
     from penstock_serving.jobs import table
     from penstock_serving.jobs.order import Clock, Order
 
-    file, artifact, declared, example = _artifact(options.model)
+    file, artifact, declared, dtypes, example = _artifact(options.model)
     frame = table.read_csv(options.frame, declared) if options.frame else example
     if not frame:
         raise _misconfigured("--frame is needed: rows that the model was made with, as comma-separated values")
@@ -105,14 +110,15 @@ def _order(options: argparse.Namespace) -> "Order":
         golden={name: golden[name] for name in frame} if golden else {},
         labels=labels,
         bounds=dict(_bounds(text) for text in options.range),
+        dtypes=dtypes | dict(_dtype(text) for text in options.dtype),
         trusted=tuple(options.trust),
         clock=Clock.OFF if options.reproducible else Clock.ON,
         card=_card(options),
     )
 
 
-def _artifact(path: Path) -> "tuple[str, bytes, dict[str, Datatype], Columns]":
-    """The package's file that the model goes in, its bytes, and the columns and rows that it brings along."""
+def _artifact(path: Path) -> "tuple[str, bytes, dict[str, Datatype], dict[str, str], Columns]":
+    """The package's file that the model goes in, its bytes, and the columns, dtypes and rows that it brings along."""
     from penstock_serving.jobs.mlflow import read_mlflow
     from penstock_serving.model.digest import open_regular
     from penstock_serving.model.files import GRAPH_FILE, MODEL_FILE, SKOPS_FILE
@@ -126,11 +132,11 @@ def _artifact(path: Path) -> "tuple[str, bytes, dict[str, Datatype], Columns]":
     }
     if path.is_dir():
         found = read_mlflow(path)
-        return found.file, found.content, found.columns, found.example
+        return found.file, found.content, found.columns, found.dtypes, found.example
     if path.suffix not in kinds:
         raise _misconfigured(f"{path.name!r} is neither a directory nor one of {', '.join(kinds)}")
     with open_regular(path) as stream:
-        return kinds[path.suffix], stream.read(), {}, {}
+        return kinds[path.suffix], stream.read(), {}, {}, {}
 
 
 def _in_order(frame: "Columns", declared: "dict[str, Datatype]") -> "Columns":
@@ -154,6 +160,13 @@ def _bounds(text: str) -> tuple[str, tuple[float, float]]:
         return name, (float(low), float(high))
     except ValueError as error:
         raise _misconfigured(f"--range: {text[:80]!r} is not COLUMN=LOW:HIGH") from error
+
+
+def _dtype(text: str) -> tuple[str, str]:
+    name, separator, dtype = text.rpartition("=")
+    if not separator:
+        raise _misconfigured(f"--dtype: {text[:80]!r} is not COLUMN=DTYPE")
+    return name, dtype
 
 
 def _card(options: argparse.Namespace) -> "Card":

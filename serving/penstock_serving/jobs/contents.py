@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,9 +13,11 @@ from penstock_serving.jobs.compiling import Equal, compiled_form, explainer
 from penstock_serving.jobs.histograms import reference_histograms
 from penstock_serving.jobs.importance import importance
 from penstock_serving.jobs.reference import Bounds, read_signature
+from penstock_serving.jobs.suit import Dtypes, suited
 from penstock_serving.model import card as cards
 from penstock_serving.model import serving as serving_json
 from penstock_serving.model.card import Card
+from penstock_serving.model.dataframe import plain
 from penstock_serving.model.files import (
     CARD_FILE,
     EXPLAIN_FILE,
@@ -65,11 +68,13 @@ class Reference:
     """Rows that the model was made with, by named columns, and what the owner declares of them.
 
     `golden` (by default five rows of the frame, evenly spread) are kept in the package and asked before it serves.
+    `dtypes` are those of the DataFrame that the model was fitted on, by column, where the frame does not tell them.
     """
 
     frame: Frame
     golden: Frame | None = None
     bounds: Bounds | None = None
+    dtypes: Dtypes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +94,17 @@ def contents(source: Source, reference: Reference, card: Card = cards.EMPTY) -> 
     Raises `BadModelError` when the frame or the model cannot be served as it is: the golden rows are asked through the
     very code that serves.
     """
-    signature, matrix = read_signature(source.model, reference.frame, reference.bounds)
-    ask = methods(source.model, [output.name for output in signature.outputs])
+    with warnings.catch_warnings():
+        # A model that was fitted on named numbers and is asked by matrices says of each that it has no names.
+        warnings.filterwarnings("ignore", message="X does not have valid feature names")
+        return _made(source, reference, card)
+
+
+def _made(source: Source, reference: Reference, card: Card) -> Contents:
+    found = suited(source.model, reference.frame, reference.dtypes)
+    model = found.model
+    signature, matrix = read_signature(model, found.columns, reference.bounds)
+    ask = methods(model, [output.name for output in signature.outputs])
     rows = matrix[spread(len(matrix))] if reference.golden is None else _golden_rows(reference.golden, signature)
     files = {
         source.file: source.content,
@@ -98,11 +112,11 @@ def contents(source: Source, reference: Reference, card: Card = cards.EMPTY) -> 
         GOLDEN_FILE: golden_document(ask, signature, rows),
         REFERENCE_FILE: reference_histograms(signature, matrix, ask[signature.default_output]),
     }
-    form = compiled_form(source.model, signature, matrix)
+    form = compiled_form(model, signature, matrix)
     files[PROOF_FILE] = form.proof
     if isinstance(form, Equal):
         files[ONNX_FILE] = form.onnx
-    explained = explainer(source.model, signature, matrix, rows)
+    explained = explainer(model, signature, matrix, rows)
     if isinstance(explained, bytes):
         files[EXPLAIN_FILE] = explained
     serving = Serving(
@@ -135,7 +149,8 @@ def spread(rows: int) -> list[int]:
 
 
 def _golden_rows(golden: Frame, signature: Signature) -> Matrix:
-    columns = [np.asarray(golden[name]) for name in signature.names]
+    given, _ = plain(golden)
+    columns = [given[name] for name in signature.names]
     return assemble(columns, [column.datatype for column in signature.columns])
 
 

@@ -21,17 +21,21 @@ _DATATYPES = {
     "float": Datatype.FP32,
     "double": Datatype.FP64,
     "string": Datatype.BYTES,
+    "datetime": Datatype.BYTES,
 }
+_DTYPES = {"datetime": "datetime64[ns]"}
+"""Of the DataFrame that the model was fitted on, where a column's datatype does not tell."""
 
 
 @dataclass(frozen=True, slots=True)
 class MlflowModel:
     """The estimator's file as it goes into a package, the columns of the model's signature in order (empty when it has
-    none), and the example of its inputs (empty when there is none)."""
+    none) with what `dtypes` they have beyond that, and the example of its inputs (empty when there is none)."""
 
     file: str
     content: bytes
     columns: dict[str, Datatype]
+    dtypes: dict[str, str]
     example: Columns
 
 
@@ -53,10 +57,12 @@ def read_mlflow(directory: Path) -> MlflowModel:
         raise _unusable("MLmodel has no flavour 'sklearn' with a pickled_model")
     name = safe_path(flavour["pickled_model"])
     file = SKOPS_FILE if flavour.get("serialization_format") == "skops" else MODEL_FILE
-    columns = _columns(document.get("signature"))
+    types = _types(document.get("signature"))
+    columns = _columns(types)
+    dtypes = {name: _DTYPES[kind] for name, kind in types.items() if kind in _DTYPES}
     with open_regular(directory / name) as stream:
         content = stream.read()
-    return MlflowModel(file, content, columns, _example(directory, document, columns))
+    return MlflowModel(file, content, columns, dtypes, _example(directory, document, columns))
 
 
 def _read(directory: Path, name: str) -> bytes:
@@ -71,18 +77,21 @@ def _unusable(why: str) -> BadModelError:
     return BadModelError(contract.REASON_NOT_A_MODEL, f"this MLflow model cannot be packaged: {why}")
 
 
-def _columns(signature: Any) -> dict[str, Datatype]:
+def _types(signature: Any) -> dict[str, str]:
+    """The signature's columns, and what MLflow calls their types; none where there is no signature."""
     if not isinstance(signature, dict) or not signature.get("inputs"):
         return {}
     try:
-        inputs = json.loads(signature["inputs"])
-        columns = {item["name"]: _DATATYPES.get(item["type"]) for item in inputs}
+        return {item["name"]: str(item["type"]) for item in json.loads(signature["inputs"])}
     except (ValueError, TypeError, KeyError) as error:
         raise _unusable("its signature is not of named columns") from error
-    for name, datatype in columns.items():
-        if datatype is None:
+
+
+def _columns(types: dict[str, str]) -> dict[str, Datatype]:
+    for name, kind in types.items():
+        if kind not in _DATATYPES:
             raise _unusable(f"column {name!r} of its signature is none of {', '.join(_DATATYPES)}")
-    return {name: datatype for name, datatype in columns.items() if datatype is not None}
+    return {name: _DATATYPES[kind] for name, kind in types.items()}
 
 
 def _example(directory: Path, document: dict[str, Any], columns: dict[str, Datatype]) -> Columns:

@@ -24,8 +24,9 @@ class Clock(StrEnum):
 class Order:
     """A model's file, as which file of a package it goes in, rows to read it with, and what is known of it.
 
-    `labels` are of the frame's rows (empty: none, so no metrics); `trusted` types are for skops; `clock` says
-    whether a call is timed for the card (without it the same order gives the same package).
+    `labels` are of the frame's rows (empty: none, so no metrics); `dtypes` are declared for the DataFrame that the model
+    was fitted on; `trusted` types are for skops; `clock` says whether a call is timed for the card (without it the same
+    order gives the same package).
     """
 
     artifact: bytes
@@ -34,6 +35,7 @@ class Order:
     golden: Columns = field(default_factory=dict)
     labels: Columns = field(default_factory=dict)
     bounds: dict[str, tuple[float, float]] = field(default_factory=dict)
+    dtypes: dict[str, str] = field(default_factory=dict)
     trusted: tuple[str, ...] = ()
     clock: Clock = Clock.OFF
     card: Card = cards.EMPTY
@@ -41,12 +43,18 @@ class Order:
     @property
     def reference(self) -> Reference:
         """The rows as `contents` takes them."""
-        return Reference(self.frame, self.golden or None, self.bounds)
+        return Reference(self.frame, self.golden or None, self.bounds, self.dtypes or None)
 
 
 def parts(order: Order) -> dict[str, bytes]:
     """The order as named bytes."""
-    request = {"file": order.file, "bounds": order.bounds, "trusted": order.trusted, "clock": order.clock}
+    request = {
+        "file": order.file,
+        "bounds": order.bounds,
+        "dtypes": order.dtypes,
+        "trusted": order.trusted,
+        "clock": order.clock,
+    }
     return {
         ARTIFACT: order.artifact,
         "request": json.dumps(request).encode(),
@@ -67,6 +75,7 @@ def order(given: dict[str, bytes]) -> Order:
         golden=table.load(given["golden"]),
         labels=table.load(given["labels"]),
         bounds={name: (low, high) for name, (low, high) in request["bounds"].items()},
+        dtypes=request["dtypes"],
         trusted=tuple(request["trusted"]),
         clock=Clock(request["clock"]),
         card=cards.load(given["card"]),

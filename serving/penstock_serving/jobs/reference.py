@@ -12,10 +12,12 @@ import sklearn
 
 from penstock_serving import contract
 from penstock_serving.jobs.probe import missing_value, takes, unseen_category
+from penstock_serving.model.dataframe import FramedModel
 from penstock_serving.model.datatype import Datatype
 from penstock_serving.model.errors import BadModelError
 from penstock_serving.model.frame import Frame, Matrix, assemble, column_datatype, names
 from penstock_serving.model.outputs import methods
+from penstock_serving.model.series import Series
 from penstock_serving.model.signature import (
     MAX_CATEGORIES,
     MAX_COLUMNS,
@@ -65,8 +67,9 @@ def _read(model: Any, frame: Frame, bounds: Bounds) -> tuple[Signature, Matrix]:
         )
     default, ask = next(iter(served.items()))
     predictions = _answers(default, ask, matrix)
+    series = model.series if isinstance(model, FramedModel) else {}
     described = [
-        _column(ask, matrix, index, name, datatype)
+        _column(ask, matrix, index, name, datatype, series.get(name))
         for index, (name, datatype) in enumerate(zip(labels, datatypes, strict=True))
     ]
     classes = _classes(model, default, predictions)
@@ -92,7 +95,7 @@ def _answers(name: str, ask: Callable[[Matrix], Matrix], matrix: Matrix) -> Matr
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise _unservable(
             f"{name}() does not take the frame's rows ({type(error).__name__}: {str(error)[:300]}); "
-            "fit the model on matrix(frame), and let pipelines select their columns by position"
+            "fit the model on a DataFrame of these columns, or on matrix(frame)"
         ) from error
     if answers.ndim not in {1, 2} or len(answers) != len(matrix) or not answers.size:
         raise _unservable(f"{name}() must give one value, or one row of them, for each row")
@@ -123,16 +126,25 @@ def _bounded(columns: Sequence[Column], matrix: Matrix, bounds: Bounds) -> tuple
     return tuple(bounded)
 
 
-def _column(ask: Callable[[Matrix], Matrix], matrix: Matrix, index: int, name: str, datatype: Datatype) -> Column:
+def _column(
+    ask: Callable[[Matrix], Matrix], matrix: Matrix, index: int, name: str, datatype: Datatype, series: Series | None
+) -> Column:
     takes_missing = takes(ask, matrix, index, missing_value(datatype))
     if datatype is not Datatype.BYTES:
         values = matrix[:, index].astype(np.float64)
-        return Column(name, datatype, takes_missing, takes_unseen=True, edges=_edges(values), categories=())
-    categories = tuple(sorted({value for value in matrix[:, index] if value is not None}))
-    if len(categories) > MAX_CATEGORIES:
-        return Column(name, datatype, takes_missing, takes_unseen=True, edges=(), categories=())
-    takes_unseen = takes(ask, matrix, index, unseen_category(categories))
-    return Column(name, datatype, takes_missing, takes_unseen, edges=(), categories=categories)
+        return Column(
+            name, datatype, takes_missing, takes_unseen=True, edges=_edges(values), categories=(), series=series
+        )
+    categories = () if series is not None and series.is_time else _vocabulary(matrix[:, index], series)
+    takes_unseen = not categories or takes(ask, matrix, index, unseen_category(categories))
+    return Column(name, datatype, takes_missing, takes_unseen, edges=(), categories=categories, series=series)
+
+
+def _vocabulary(values: Matrix, series: Series | None) -> tuple[str, ...]:
+    """The texts of a column, sorted; none where they are too many to be a vocabulary."""
+    levels = () if series is None else series.levels
+    found = {value for value in values.tolist() if value is not None} | set(levels)
+    return tuple(sorted(found)) if len(found) <= MAX_CATEGORIES else ()
 
 
 def _edges(values: Matrix) -> tuple[float, ...]:

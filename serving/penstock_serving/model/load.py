@@ -17,6 +17,7 @@ from typing import Any
 from penstock_serving import contract
 from penstock_serving.compile.result import Proof
 from penstock_serving.model.choice import choose, recorded
+from penstock_serving.model.dataframe import as_fitted, bare
 from penstock_serving.model.errors import BadModelError
 from penstock_serving.model.estimator import open_pickle, open_skops, require_versions
 from penstock_serving.model.files import (
@@ -128,13 +129,13 @@ def load_model(
                 proof=choice.proof,
                 explainer=explainer,
             )
-        estimator = _estimator(files, serving.estimator, signature, trust, before_unpickling)
+        estimator = as_fitted(_estimator(files, serving.estimator, signature, trust, before_unpickling), signature)
     found = methods(estimator, [output.name for output in signature.outputs])
     for output in signature.outputs:
         if output.name not in found:
             raise BadModelError(
                 contract.REASON_NOT_A_MODEL,
-                f"{serving.estimator} holds a {type(estimator).__name__} without the method {output.name}(); "
+                f"{serving.estimator} holds a {type(bare(estimator)).__name__} without the method {output.name}(); "
                 "package a fitted scikit-learn estimator",
             )
     return Model(

@@ -4,6 +4,7 @@ import functools
 from dataclasses import dataclass
 
 from penstock_serving.model.datatype import Datatype
+from penstock_serving.model.series import Series
 
 MAX_COLUMNS = 2048
 MAX_CATEGORIES = 100
@@ -19,7 +20,8 @@ class Column:
 
     `edges` are the inner boundaries of the monitor's histogram (numeric columns, ascending, at quantiles of the
     reference frame); `categories` the declared vocabulary (BYTES columns); `bounds` the least and the greatest number
-    that may be asked about (numeric columns), where the owner has declared them.
+    that may be asked about (numeric columns), where the owner has declared them; `series` how the column stands in the
+    DataFrame that the model wants, where it wants one.
     """
 
     name: str
@@ -29,6 +31,11 @@ class Column:
     edges: tuple[float, ...]
     categories: tuple[str, ...]
     bounds: tuple[float, float] | None = None
+    series: Series | None = None
+
+    @property
+    def is_time(self) -> bool:
+        return self.series is not None and self.series.is_time
 
     @property
     def is_text(self) -> bool:
@@ -95,6 +102,11 @@ class Signature:
     def is_numeric(self) -> bool:
         """Whether no column is text: the model's matrix is then of floats, else of objects."""
         return not any(column.is_text for column in self.columns)
+
+    @functools.cached_property
+    def is_frame(self) -> bool:
+        """Whether the model is asked by DataFrames instead of matrices."""
+        return self.columns[0].series is not None
 
     @functools.cached_property
     def has_single_precision(self) -> bool:

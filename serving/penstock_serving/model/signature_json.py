@@ -3,6 +3,7 @@
 from penstock_serving.model.border import Border, written
 from penstock_serving.model.datatype import Datatype
 from penstock_serving.model.files import SIGNATURE_FILE
+from penstock_serving.model.series import MAX_LEVELS, Missing, Series, is_dtype
 from penstock_serving.model.signature import (
     MAX_CATEGORIES,
     MAX_COLUMNS,
@@ -41,6 +42,7 @@ def dump(signature: Signature) -> bytes:
                 "categories": column.categories,
             }
             | ({} if column.bounds is None else {"bounds": column.bounds})
+            | ({} if column.series is None else {"series": _described(column.series)})
             for column in signature.columns
         ],
         "outputs": [
@@ -65,6 +67,8 @@ def load(content: bytes) -> Signature:
     columns = tuple(_column(item, f"columns[{n}]") for n, item in enumerate(_BORDER.items(root["columns"], "columns")))
     if not 0 < len(columns) <= MAX_COLUMNS or len({column.name for column in columns}) != len(columns):
         raise _BORDER.bad("columns", f"1 to {MAX_COLUMNS} columns with different names")
+    if len({column.series is None for column in columns}) > 1:
+        raise _BORDER.bad("columns", "either all of a DataFrame or none")
     outputs = tuple(_output(item, f"outputs[{n}]") for n, item in enumerate(_BORDER.items(root["outputs"], "outputs")))
     named = [output.name for output in outputs]
     if not named or named != [name for name in OUTPUTS if name in named]:
@@ -77,6 +81,10 @@ def load(content: bytes) -> Signature:
         prediction_edges=_edges(root["prediction_edges"], "prediction_edges"),
         versions=Versions(**{key: _BORDER.text(value, f"versions.{key}") for key, value in versions.items()}),
     )
+
+
+def _described(series: Series) -> dict[str, object]:
+    return {"dtype": series.dtype, "levels": series.levels, "missing": series.missing.value}
 
 
 def _label(value: object, where: str) -> Label:
@@ -113,7 +121,7 @@ def _column(value: object, where: str) -> Column:
         value,
         where,
         {"name", "datatype", "takes_missing", "takes_unseen", "edges", "categories"},
-        frozenset({"bounds"}),
+        frozenset({"bounds", "series"}),
     )
     categories = tuple(
         _BORDER.text(item, f"{where}.categories") for item in _BORDER.items(raw["categories"], f"{where}.categories")
@@ -129,7 +137,23 @@ def _column(value: object, where: str) -> Column:
         edges=_edges(raw["edges"], f"{where}.edges"),
         categories=categories,
         bounds=_bounds(raw.get("bounds"), datatype, f"{where}.bounds"),
+        series=_series(raw.get("series"), datatype, f"{where}.series"),
     )
+
+
+def _series(value: object, datatype: Datatype, where: str) -> Series | None:
+    if value is None:
+        return None
+    raw = _BORDER.fields(value, where, {"dtype", "levels", "missing"})
+    levels = tuple(_BORDER.text(item, f"{where}.levels") for item in _BORDER.items(raw["levels"], f"{where}.levels"))
+    if len(levels) > MAX_LEVELS or len(set(levels)) != len(levels):
+        raise _BORDER.bad(f"{where}.levels", f"at most {MAX_LEVELS} different texts")
+    dtype, missing = _BORDER.text(raw["dtype"], f"{where}.dtype"), raw["missing"]
+    if not is_dtype(dtype) or Series(dtype).is_text != (datatype is Datatype.BYTES):
+        raise _BORDER.bad(f"{where}.dtype", f"the dtype of a column of {datatype.value}")
+    if missing not in list(Missing):
+        raise _BORDER.bad(f"{where}.missing", f"one of {', '.join(Missing)}")
+    return Series(dtype, levels, Missing(missing))
 
 
 def _output(value: object, where: str) -> Output:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from penstock_serving.model.datatype import Datatype
-from penstock_serving.model.signature import Signature
+from penstock_serving.model.signature import Column, Signature
 from penstock_serving.protocol.errors import BadRequestError, RequestError
 from penstock_serving.protocol.v2 import parse_json
 
@@ -48,7 +48,7 @@ def model_metadata(
     if version:
         document["versions"] = [version]
     document["platform"] = platform
-    document["inputs"] = [_tensor(column.name, column.datatype, 0) for column in signature.columns]
+    document["inputs"] = [_tensor(column.name, column.datatype, 0) | _content(column) for column in signature.columns]
     document["outputs"] = [_tensor(output.name, output.datatype, output.width) for output in signature.outputs]
     document["properties"] = dict(properties)
     return document
@@ -57,6 +57,11 @@ def model_metadata(
 def _tensor(name: str, datatype: Datatype, width: int) -> dict[str, Any]:
     """A tensor's metadata; -1 stands for any number of rows."""
     return {"name": name, "datatype": datatype.value, "shape": [-1, width] if width else [-1]}
+
+
+def _content(column: Column) -> dict[str, Any]:
+    """What a column's datatype does not say of its values, as a codec's content type (MLServer, "Content Types")."""
+    return {"parameters": {"content_type": "datetime"}} if column.is_time else {}
 
 
 def only_ready(body: bytes) -> bool:

@@ -107,7 +107,9 @@ def _list(items: Schema, at_least: int = 0) -> Schema:
 
 
 def _about(model: str, version: str) -> dict[str, Schema]:
-    tensor = _object({"name": _TEXT, "datatype": _TEXT, "shape": _list({"type": "integer"}, 1)})
+    tensor = _object(
+        {"name": _TEXT, "datatype": _TEXT, "shape": _list({"type": "integer"}, 1)}, {"parameters": _PARAMETERS}
+    )
     versions = {"versions": _list({"const": version}, 1)} if version else {}
     entry = _object(
         {"name": {"const": model}, "state": {"enum": ["READY", "UNAVAILABLE"]}, "reason": _TEXT},
@@ -166,6 +168,8 @@ def _cell(column: Column) -> Schema:
         schema |= {"minimum": -_LARGEST_SINGLE, "maximum": _LARGEST_SINGLE}
     if column.bounds is not None:
         schema |= {"minimum": column.bounds[0], "maximum": column.bounds[1]}
+    if column.series is not None and column.is_time:
+        schema |= {"pattern": column.series.time_pattern}
     if column.is_text and column.categories and not column.takes_unseen:
         choices: list[str | None] = [*column.categories]
         schema = {"enum": [*choices, None] if column.takes_missing else choices}

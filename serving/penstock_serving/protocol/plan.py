@@ -34,7 +34,7 @@ class Field(NamedTuple):
     """A column as the one-row path sees it; a tuple, because it is unpacked for every value.
 
     `kinds` are the JSON types that it takes, `range` the least and the greatest number (None: any that JSON can write),
-    `words` the only texts that it takes (None: any).
+    `words` the only texts that it takes without a closer look (None: any; of times none).
     """
 
     position: int
@@ -76,7 +76,7 @@ def _field(signature: Signature, position: int) -> Field:
     kinds = set(_TYPES[column.datatype])
     if column.takes_missing:
         kinds.add(type(None))
-    closed = column.is_text and column.categories and not column.takes_unseen
+    closed = column.is_time or (column.is_text and column.categories and not column.takes_unseen)
     bounded = column.bounds is not None or column.datatype in {Datatype.INT64, Datatype.FP32}
     return Field(
         position=position,

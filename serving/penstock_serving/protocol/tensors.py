@@ -13,7 +13,7 @@ from penstock_serving.protocol.errors import BadRequestError
 from penstock_serving.protocol.values import cells_of
 
 _DATATYPES = {datatype.value: datatype for datatype in Datatype}
-_CONTENT_TYPES = frozenset({"np", "pd", "str"})
+_CONTENT_TYPES = frozenset({"np", "pd", "str", "datetime"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,10 +96,18 @@ def check_numbers(block: Matrix, signature: Signature, first: int) -> None:
 
 
 def check_text(values: Sequence[str | None], column: Column, position: int) -> None:
-    """Check a text column's values; raises `ModelRefusalError` for a missing or unseen one the column does not take."""
+    """Check a text column's values.
+
+    Raises `ModelRefusalError` for a missing or unseen one that the column does not take, and in a column of times for a
+    text that is none.
+    """
     found = set(values)
     if None in found and not column.takes_missing:
         raise ModelRefusalError(Rule.MISSING_VALUE, f"input {column.name!r} does not take missing values", position)
+    series = column.series
+    times = () if series is None or not series.is_time else (text for text in found if text is not None)
+    if series is not None and not all(map(series.holds_time, times)):
+        raise ModelRefusalError(Rule.DATATYPE, f"input {column.name!r} takes times in {series.time_form}", position)
     if column.categories and not column.takes_unseen and not found - {None} <= set(column.categories):
         raise ModelRefusalError(
             Rule.UNSEEN_CATEGORY, f"input {column.name!r} takes only the categories the model was made with", position

@@ -9,6 +9,7 @@ from penstock_serving import contract
 from penstock_serving.compile.proof import prove_again
 from penstock_serving.compile.proof_json import dump
 from penstock_serving.compile.result import Proven
+from penstock_serving.model.dataframe import as_fitted, bare
 from penstock_serving.model.errors import BadModelError
 from penstock_serving.model.estimator import open_pickle, open_skops
 from penstock_serving.model.files import GOLDEN_FILE, MODEL_FILE, ONNX_FILE, PROOF_FILE, SIGNATURE_FILE, SKOPS_FILE
@@ -30,10 +31,10 @@ def work(parts: Parts) -> Parts:
     warnings.simplefilter("ignore")
     signature = load_signature(parts[SIGNATURE_FILE])
     golden = _golden(parts[GOLDEN_FILE], signature)
-    estimator = _opened(parts)
+    estimator = as_fitted(_opened(parts), signature)
     for output in signature.outputs:
         if not callable(getattr(estimator, output.name, None)):
-            raise _refused(f"the estimator's file holds a {type(estimator).__name__} without {output.name}()")
+            raise _refused(f"the estimator's file holds a {type(bare(estimator)).__name__} without {output.name}()")
     result = prove_again(parts[ONNX_FILE], estimator, signature, golden_or_drawn(signature, golden), KIND)
     return {PROOF_FILE: dump(result.proof if isinstance(result, Proven) else result)}
 

@@ -89,12 +89,14 @@ class Servicer:
         return pb.ServerMetadataResponse(**documents.server_metadata(self._about.server_version))
 
     async def model_metadata(self, request: pb.ModelMetadataRequest, context: Context) -> pb.ModelMetadataResponse:
-        """The model's inputs and outputs; its origin is in the initial metadata."""
+        """The model's inputs and outputs; its origin is in the initial metadata, content types only in REST's."""
         about = self._about
         await self._require_model(request.name, request.version, context)
         await context.send_initial_metadata(about.headers)
         found = documents.model_metadata(about.name, about.signature, {}, about.version, about.platform)
         del found["properties"]
+        for tensor in found["inputs"]:
+            tensor.pop("parameters", None)
         return pb.ModelMetadataResponse(**found)
 
     async def model_infer(self, request: pb.ModelInferRequest, context: Context) -> pb.ModelInferResponse:

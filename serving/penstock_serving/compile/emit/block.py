@@ -12,6 +12,8 @@ class Kind(Enum):
     DOUBLE = "float64"
     SINGLE = "float32"
     OBJECT = "object"
+    FRAME = "DataFrame"
+    """Every column in a dtype of its own, until a step makes an array of them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,14 +53,13 @@ def _columns(emission: Emission, transformer: Any, block: Block) -> Block:
         "transformers remainder sparse_threshold n_jobs transformer_weights verbose verbose_feature_names_out",
     )
     require(not transformer.transformer_weights, transformer, "transformer_weights")
-    require(not hasattr(transformer, "feature_names_in_"), transformer, "columns chosen by name")
     parts = []
     for name, step, _ in transformer.transformers_:
         positions = [int(position) for position in transformer._transformer_to_input_indices[name]]
         if not positions or (isinstance(step, str) and step == "drop"):
             continue
         given = _selected(emission, block, positions)
-        parts.append(given if _is_unchanged(step) else emission.transform(step, given))
+        parts.append(emission.as_array(given) if _is_unchanged(step) else emission.transform(step, given))
     require(bool(parts), transformer, "no columns left")
     return _side_by_side(emission, parts)
 
@@ -69,7 +68,7 @@ def _union(emission: Emission, union: Any, block: Block) -> Block:
     require_parameters(union, "transformer_list n_jobs transformer_weights verbose verbose_feature_names_out")
     require(not union.transformer_weights, union, "transformer_weights")
     parts = [
-        block if _is_unchanged(step) else emission.transform(step, block)
+        emission.as_array(block) if _is_unchanged(step) else emission.transform(step, block)
         for _, step in union.transformer_list
         if not (isinstance(step, str) and step == "drop")
     ]
@@ -93,6 +92,7 @@ def _function(emission: Emission, transformer: Any, block: Block) -> Block:
     return block
 
 
+COMPOSED = frozenset({Pipeline, ColumnTransformer, FeatureUnion})
 TRANSFORMERS: Mapping[type, Transformer] = {
     Pipeline: _pipeline,
     ColumnTransformer: _columns,

@@ -34,7 +34,8 @@ _LOGARITHMIC = frozenset({"poisson", "gamma"})
 
 def _raw(emission: Emission, estimator: Any, block: Block) -> tuple[str, int]:
     require_parameters(estimator, _FITTING)
-    read = block if estimator._preprocessor is None else emission.transform(estimator._preprocessor, block)
+    preprocessor = estimator._preprocessor
+    read = emission.as_array(block) if preprocessor is None else emission.transform(preprocessor, block)
     emission.require_numbers(estimator, read)
     predictors = [predictor for stage in estimator._predictors for predictor in stage]
     trees = [_numeric(predictor.nodes) for predictor in predictors]

@@ -59,7 +59,11 @@ def _missing(emission: Emission, imputer: Any, block: Block) -> str:
         if checked:
             graph.refuse_infinite(block)
         numbers = graph.constant(np.array([[feature.text is None for feature in block.features]]))
-        return graph.add("And", [graph.add("IsNaN", [block.tensor]), numbers])
+        holes = graph.add("And", [graph.add("IsNaN", [block.tensor]), numbers])
+        codes = [np.nan if feature.text is None else emission.code(feature.text, marker) for feature in block.features]
+        if np.isnan(codes).all():
+            return holes
+        return graph.add("Or", [holes, graph.add("Equal", [block.tensor, graph.doubles([codes])])])
     require(marker is None or type(marker) in {int, float, str}, imputer, "this marker of missing values")
     if checked:
         graph.refuse_not_finite(block)

@@ -78,7 +78,7 @@ def compile_estimator(estimator: Any, signature: Signature, dtypes: Mapping[str,
     Raises `NotCompiledError` for what is not on the allow-list. Nothing is proven yet.
     """
     graph = Graph(len(signature.columns))
-    emission = Emission(graph, signature, TRANSFORMERS)
+    emission = Emission(graph, signature, TRANSFORMERS, compose.COMPOSED)
     answers = _answers(emission, estimator, emission.input())
     methods = []
     for name, answer in answers.items():
@@ -118,7 +118,7 @@ def _last(emission: Emission, steps: Sequence[Any], block: Block) -> Answers:
         fitted = getattr(last, "n_features_in_", block.width)
         if fitted != block.width:
             raise NotCompiledError(f"the {name_of(last)} was fitted on another number of columns than it is given")
-        return predict(emission, last, block)
+        return predict(emission, last, block if type(last) in hist_boosting.PREDICTORS else emission.as_array(block))
     if type(last) is Pipeline:
         return _answers(emission, last, block)
     if type(last) not in TRANSFORMERS:

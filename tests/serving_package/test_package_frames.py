@@ -1,0 +1,412 @@
+"""Models that were fitted on a DataFrame are asked by one: of the same columns, order and dtypes as in training."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from penstock.cli.main import main
+from penstock_serving.jobs.package import package
+from penstock_serving.jobs.reference import read_signature
+from penstock_serving.jobs.suit import suited
+from penstock_serving.model.dataframe import FramedModel, dataframe, plain
+from penstock_serving.model.digest import tree_digest
+from penstock_serving.model.errors import BadModelError
+from penstock_serving.model.frame import Frame, Matrix, assemble, column_datatype
+from penstock_serving.model.load import Golden, Model, load_model, of_estimator
+from penstock_serving.model.signature_json import dump, load
+from penstock_serving.protocol import v2
+from penstock_serving.protocol.documents import model_metadata
+from penstock_serving.protocol.errors import ModelRefusalError
+from sklearn.compose import ColumnTransformer, make_column_selector
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
+
+RANDOM = np.random.default_rng(7)
+ROWS = 200
+FRAME = pd.DataFrame(
+    {
+        "amount": RANDOM.lognormal(3, 1, ROWS),
+        "age": RANDOM.integers(18, 80, ROWS),
+        "country": RANDOM.choice(["de", "fr", "us"], ROWS),
+        "vip": RANDOM.random(ROWS) > 0.5,
+        "income": np.where(RANDOM.random(ROWS) < 0.1, np.nan, RANDOM.normal(50, 10, ROWS)),
+        "city": pd.Series(
+            [None if number < 0.1 else "abcd"[int(number * 4)] for number in RANDOM.random(ROWS)], dtype="str"
+        ),
+    }
+)
+LABELS = np.where((FRAME["amount"] > 20) ^ (FRAME["country"] == "de"), "yes", "no")
+NUMBERS, WORDS = ["amount", "age", "income"], ["country", "city"]
+
+
+class HourOf:
+    """Takes times and gives their hours; wants a Series of them."""
+
+    def __call__(self, rows: pd.DataFrame) -> pd.DataFrame:
+        return rows.apply(lambda series: series.dt.hour + series.dt.minute / 60)
+
+
+def by_name(last: Any, numbers: Any = NUMBERS, words: Any = WORDS) -> Any:
+    filled = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
+    coded = make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown="ignore"))
+    return make_pipeline(
+        ColumnTransformer([("n", filled, numbers), ("w", coded, words), ("v", "passthrough", ["vip"])]), last
+    )
+
+
+def served(model: Any, frame: Frame, folder: Path, **more: Any) -> Model:
+    return load_model(folder / "model", package(model, frame, folder / "model", **more))
+
+
+def uncompiled(folder: Path) -> Model:
+    """The package as it is served without its compiled form."""
+    (folder / "model" / "model.onnx").unlink()
+    return load_model(folder / "model", tree_digest(folder / "model"))
+
+
+def asked(model: Model, frame: pd.DataFrame) -> Matrix:
+    """The default output for a request that names these columns."""
+    inputs = []
+    for name, column in frame.items():
+        kind = next(one for one in model.signature.columns if one.name == name).datatype
+        cells = [None if missing else value for value, missing in zip(column.tolist(), column.isna(), strict=True)]
+        data = [cell.isoformat() if isinstance(cell, pd.Timestamp) else cell for cell in cells]
+        inputs.append({"name": name, "datatype": kind.value, "shape": [len(data)], "data": data})
+    call = v2.decode_call(json.dumps({"inputs": inputs}).encode(), None, model.signature)
+    return np.asarray(model.method(model.signature.default_output)(call.matrix))
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        by_name(LogisticRegression(max_iter=500)),
+        by_name(RandomForestClassifier(20, random_state=0)),
+        by_name(
+            LogisticRegression(max_iter=500),
+            make_column_selector(dtype_include="number"),
+            make_column_selector(dtype_exclude=["number", "bool"]),
+        ),
+    ],
+    ids=["names", "a forest", "selectors of dtypes"],
+)
+def test_a_pipeline_that_selects_by_name_is_compiled_and_is_served_alike_without(
+    estimator: Any, tmp_path: Path
+) -> None:
+    estimator.fit(FRAME, LABELS)
+    model = served(estimator, FRAME, tmp_path)
+    assert (model.backend, model.signature.is_frame) == ("onnx", True)
+    np.testing.assert_array_equal(asked(model, FRAME), estimator.predict(FRAME))
+    still = uncompiled(tmp_path)
+    assert still.backend == "scikit-learn"
+    np.testing.assert_array_equal(still.method("predict_proba")(_matrix(FRAME)), estimator.predict_proba(FRAME))
+
+
+def test_gradient_boosting_over_categories_of_a_frame_is_compiled(tmp_path: Path) -> None:
+    frame = FRAME.astype({"country": "category", "city": "category"})
+    estimator = HistGradientBoostingClassifier(max_iter=20).fit(frame, LABELS)
+    model = served(estimator, frame, tmp_path)
+    assert model.backend == "onnx"
+    assert [column.series.levels for column in model.signature.columns if column.series and column.series.levels] == [
+        ("de", "fr", "us"),
+        ("a", "b", "c", "d"),
+    ]
+    np.testing.assert_array_equal(asked(model, frame), estimator.predict(frame))
+    unseen = frame.astype({"country": "str"}).assign(country="zz")
+    np.testing.assert_array_equal(
+        asked(uncompiled(tmp_path), unseen),
+        estimator.predict(
+            unseen.astype({"country": pd.CategoricalDtype(["de", "fr", "us", "zz"]), "city": "category"})
+        ),
+    )
+
+
+def test_times_travel_as_iso_8601(tmp_path: Path) -> None:
+    frame = FRAME[["amount"]].assign(at=pd.date_range("2026-01-01", periods=ROWS, freq="37min"))
+    hours = FunctionTransformer(HourOf())
+    estimator = make_pipeline(
+        ColumnTransformer([("h", hours, ["at"]), ("n", StandardScaler(), ["amount"])]), LogisticRegression()
+    )
+    model = served(estimator.fit(frame, LABELS), frame, tmp_path)
+    assert model.backend == "scikit-learn"
+    np.testing.assert_array_equal(asked(model, frame), estimator.predict(frame))
+    assert model.signature.columns[1].is_time
+
+
+@pytest.mark.parametrize(
+    ("dtype", "good", "bad"),
+    [
+        (
+            "datetime64[us]",
+            ["2026-01-31", "2026-01-31T12:00", "2026-01-31 12:00:00.123456789"],
+            ["2026-01-31T12:00:00Z"],
+        ),
+        (
+            "datetime64[ns, Europe/Berlin]",
+            ["2026-01-31T12:00:00Z", "2026-01-31T12:00:00+05:30"],
+            ["2026-01-31T13:00:00"],
+        ),
+        ("datetime64[ns]", ["1678-01-01", "2261-12-31"], ["1500-01-01", "9999-12-31"]),
+        ("datetime64[s]", ["0001-01-01", "9999-12-31"], ["0000-01-01", "2026-02-30", "2026-01-01T24:00:01"]),
+    ],
+)
+def test_a_time_that_is_none_is_refused_and_the_column_named(dtype: str, good: list[str], bad: list[str]) -> None:
+    zone = dtype.partition(", ")[2].rstrip("]") or None
+    frame = pd.DataFrame({"at": pd.Series(pd.date_range("2026-01-01", periods=9, freq="h", tz=zone)).astype(dtype)})
+    model = _model(Hours(), frame)
+    asked_of = {"inputs": [{"name": "at", "datatype": "BYTES", "shape": [1], "data": good}]}
+    for text in good:
+        asked_of["inputs"][0]["data"] = [text]
+        call = v2.decode_call(json.dumps(asked_of).encode(), None, model.signature)
+        assert np.isfinite(model.method("predict")(call.matrix)).all()
+    for text in [*bad, "", "now", "2026-1-1", "20260131", "2026-01-31T12:00:00\n", "٢٠٢٦-01-31", "2026-01-31T1:00"]:
+        asked_of["inputs"][0]["data"] = [text]
+        with pytest.raises(ModelRefusalError, match="input 'at' takes times in ISO 8601 with") as refusal:
+            v2.decode_call(json.dumps(asked_of).encode(), None, model.signature)
+        assert not text or text not in str(refusal.value)
+
+
+class Hours:
+    """Sums up the hours of its only column of times; where one is missing, 0."""
+
+    def predict(self, rows: pd.DataFrame) -> Any:
+        return rows["at"].dt.hour.fillna(0).to_numpy(dtype=np.float64)
+
+
+def test_metadata_tell_which_text_is_a_time() -> None:
+    frame = pd.DataFrame({"at": pd.date_range("2026-01-01", periods=9, freq="h")})
+    described = model_metadata("m", _model(Hours(), frame).signature, {})["inputs"]
+    assert described == [{"name": "at", "datatype": "BYTES", "shape": [-1], "parameters": {"content_type": "datetime"}}]
+
+
+class Named:
+    """Reads a column by its name."""
+
+    def predict(self, rows: pd.DataFrame) -> Any:
+        return rows["a"].to_numpy()
+
+
+def test_a_model_that_reads_its_columns_by_name_needs_no_fitted_names(tmp_path: Path) -> None:
+    frame = {"b": np.arange(9.0), "a": np.arange(9.0) * 2}
+    model = served(Named(), frame, tmp_path)
+    np.testing.assert_array_equal(asked(model, pd.DataFrame(frame)), frame["a"])
+
+
+def test_numbers_alone_need_no_frame_and_no_pandas(tmp_path: Path) -> None:
+    frame = FRAME[["amount", "age"]]
+    model = served(LogisticRegression().fit(frame, LABELS), frame, tmp_path)
+    assert not model.signature.is_frame
+
+
+def test_columns_are_served_in_the_order_that_the_model_was_fitted_on(tmp_path: Path) -> None:
+    fitted = FRAME[["amount", "age"]]
+    estimator = make_pipeline(StandardScaler(), LogisticRegression()).fit(fitted, LABELS)
+    model = served(estimator, FRAME[["age", "amount"]], tmp_path)
+    assert model.signature.names == ("amount", "age")
+    np.testing.assert_array_equal(asked(model, fitted), estimator.predict(fitted))
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        (["amount"], "the model was fitted on a column 'age', which the frame does not have"),
+        (
+            ["amount", "age", "income"],
+            "the frame has a column 'income', which the model was not fitted on; leave it out",
+        ),
+    ],
+)
+def test_columns_that_are_not_the_model_s_are_named(columns: list[str], words: str, tmp_path: Path) -> None:
+    estimator = LogisticRegression().fit(FRAME[["amount", "age"]], LABELS)
+    with pytest.raises(BadModelError, match=words):
+        package(estimator, FRAME[columns], tmp_path / "model")
+
+
+@pytest.mark.parametrize("missing", [None, np.nan], ids=["None", "NaN"])
+def test_a_missing_text_is_what_it_was_in_training(missing: Any, tmp_path: Path) -> None:
+    words = pd.Series(np.array([missing, "a", "b"] * 20, dtype=object), dtype="object")
+    frame = pd.DataFrame({"word": words, "x": np.arange(60.0)})
+    encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=9)
+    estimator = make_pipeline(ColumnTransformer([("w", encoder, ["word"])]), RandomForestClassifier(5, random_state=0))
+    model = served(estimator.fit(frame, words.isna()), frame, tmp_path)
+    assert model.backend == "onnx"
+    assert asked(model, frame).tolist() == words.isna().tolist()
+    assert asked(uncompiled(tmp_path), frame).tolist() == words.isna().tolist()
+
+
+DTYPES = {
+    "bool": [True, False],
+    "boolean": [True, None],
+    "int8": [-128, 127],
+    "uint16": [0, 65535],
+    "int64": [-(2**53) + 1, 2**53 - 1],
+    "Int32": [1, None],
+    "float32": [0.1, None],
+    "float64": [0.1, -1e300],
+    "Float64": [0.1, None],
+    "str": ["a", None],
+    "string": ["é", None],
+    "object": ["a", None],
+    "category": ["b", "a", None],
+    "datetime64[s]": ["2026-01-31T12:00:00", None],
+    "datetime64[ns]": ["2026-01-31T12:00:00.123456789", None],
+    "datetime64[us, Europe/Berlin]": ["2026-01-31T12:00:00Z", None],
+    "datetime64[ns, UTC]": ["2026-01-31T12:00:00Z", None],
+}
+
+
+def column(dtype: str) -> "pd.Series[Any]":
+    values = DTYPES[dtype]
+    if dtype.startswith("datetime64"):
+        return pd.Series(pd.to_datetime(pd.Series(values), utc="," in dtype)).astype(dtype)
+    return pd.Series(values, dtype=dtype)
+
+
+@pytest.mark.parametrize("beside", ["float64", "str"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_frame_comes_back_from_a_matrix_as_it_was(dtype: str, beside: str) -> None:
+    size = len(DTYPES[dtype])
+    frame = pd.DataFrame({"x": column(dtype), "beside": column(beside).reindex(range(size))})
+    columns, series = plain(frame)
+    made = dataframe(_matrix(frame), series)
+    pd.testing.assert_frame_equal(made, frame)
+    assert all(values.dtype.kind in "biufO" for values in columns.values())
+
+
+@given(
+    st.sampled_from(["int8", "uint8", "int16", "uint32", "int64", "bool"]),
+    st.lists(st.integers(-(2**53), 2**53), min_size=1),
+)
+@settings(max_examples=60, deadline=None)
+def test_no_number_is_ever_wrapped_around(dtype: str, numbers: list[int]) -> None:
+    _, series = plain(pd.DataFrame({"x": pd.Series([0, 1], dtype=dtype)}))
+    asked_of = [int(number != 0) for number in numbers] if dtype == "bool" else numbers
+    made = dataframe(np.array(asked_of, dtype=np.float64).reshape(-1, 1), series)
+    assert made["x"].astype("int64").tolist() == asked_of
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (pd.Series([1, 2, 1], dtype="category"), "column 'x' cannot be served: its categories are not texts"),
+        (pd.Series([1 + 2j, 0, 0]), "column 'x' cannot be served"),
+        (pd.to_timedelta(pd.Series([1, 2, 3])), "column 'x' cannot be served"),
+        (pd.Series([("a",), "b", "c"]), "column 'x' cannot be served"),
+    ],
+)
+def test_a_column_that_cannot_be_served_is_named(values: Any, words: str, tmp_path: Path) -> None:
+    with pytest.raises(BadModelError, match=words):
+        package(Named(), pd.DataFrame({"a": [1.0, 2.0, 3.0], "x": values}), tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"dtype": "object_"},
+        {"dtype": "int64"},
+        {"dtype": "datetime64[ns, " + "x" * 100 + "]"},
+        {"dtype": 1},
+        {"missing": "null"},
+        {"missing": []},
+        {"levels": ["a", "a"]},
+        {"levels": [1]},
+        {"levels": ["x" * 3] * 10_001},
+        {"more": 1},
+    ],
+)
+def test_a_damaged_signature_is_refused(change: dict[str, Any]) -> None:
+    model = _model(by_name(LogisticRegression(max_iter=500)).fit(FRAME, LABELS), FRAME)
+    document = json.loads(dump(model.signature))
+    assert load(dump(model.signature)) == model.signature
+    document["columns"][2]["series"] |= change
+    with pytest.raises(BadModelError, match=r"signature.json: columns\[2\].series"):
+        load(json.dumps(document).encode())
+    del document["columns"][2]["series"]
+    with pytest.raises(BadModelError, match="either all of a DataFrame or none"):
+        load(json.dumps(document).encode())
+
+
+def test_a_file_is_packaged_with_the_dtypes_that_the_command_is_told(tmp_path: Path) -> None:
+    frame = FRAME[["amount", "country"]].astype({"country": "category"})
+    frame["at"] = pd.date_range("2026-01-01", periods=ROWS, freq="37min")
+    estimator = HistGradientBoostingClassifier(max_iter=5).fit(frame[["amount", "country"]], LABELS)
+    joblib.dump(estimator, tmp_path / "m.joblib")
+    frame.assign(answer=LABELS)[["country", "amount", "answer"]].to_csv(tmp_path / "rows.csv", index=False)
+    words = ["package", str(tmp_path / "m.joblib"), "--frame", str(tmp_path / "rows.csv"), "--label", "answer"]
+    assert main([*words, "--dtype", "country=category", "--out", str(tmp_path / "model")]) == 0
+    model = load_model(tmp_path / "model", tree_digest(tmp_path / "model"))
+    assert (model.backend, model.signature.names) == ("onnx", ("amount", "country"))
+    rows = frame[["amount", "country"]]
+    np.testing.assert_array_equal(asked(model, rows), estimator.predict(rows))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "words"),
+    [
+        ("country", "'country' is not COLUMN=DTYPE"),
+        ("other=category", "a dtype is declared for 'other', which is no column"),
+        ("amount=category", "column 'amount' cannot be served: its values cannot be of dtype 'category'"),
+        ("country=datetime64[ns]", "column 'country' cannot be served: a value is not ISO 8601 without an offset"),
+        ("country=complex128", "its values cannot be of dtype 'complex128'"),
+    ],
+)
+def test_a_dtype_that_cannot_be_is_refused(
+    dtype: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    joblib.dump(LogisticRegression().fit(FRAME[["amount"]], LABELS), tmp_path / "m.joblib")
+    FRAME[["amount", "country"]].to_csv(tmp_path / "rows.csv", index=False)
+    options = ["package", str(tmp_path / "m.joblib"), "--frame", str(tmp_path / "rows.csv"), "--dtype", dtype]
+    assert main([*options, "--out", str(tmp_path / "model")]) != 0
+    assert words in capsys.readouterr().err
+
+
+def test_a_model_of_mlflow_that_was_fitted_on_a_frame_with_times(tmp_path: Path) -> None:
+    directory = tmp_path / "mlflow"
+    directory.mkdir()
+    estimator = by_name(LogisticRegression(max_iter=500)).fit(FRAME, LABELS)
+    joblib.dump(estimator, directory / "model.pkl")
+    types = {
+        "amount": "double",
+        "age": "long",
+        "country": "string",
+        "vip": "boolean",
+        "income": "double",
+        "city": "string",
+    }
+    example = FRAME.astype({"income": object, "city": object}).where(FRAME.notna(), None)
+    (directory / "input_example.json").write_text(
+        json.dumps({"columns": list(FRAME), "data": example.to_numpy(dtype=object).tolist()})
+    )
+    inputs = json.dumps([{"name": name, "type": kind} for name, kind in types.items()])
+    document = {
+        "flavors": {"sklearn": {"pickled_model": "model.pkl", "serialization_format": "cloudpickle"}},
+        "signature": {"inputs": inputs, "outputs": None},
+        "saved_input_example_info": {"artifact_path": "input_example.json", "type": "dataframe"},
+    }
+    (directory / "MLmodel").write_text(yaml.safe_dump(document))
+    assert main(["package", str(directory), "--out", str(tmp_path / "model")]) == 0
+    model = load_model(tmp_path / "model", tree_digest(tmp_path / "model"))
+    assert model.backend == "onnx"
+    np.testing.assert_array_equal(asked(model, FRAME), estimator.predict(FRAME))
+
+
+def _matrix(frame: Frame) -> Matrix:
+    columns, _ = plain(frame)
+    return assemble([*columns.values()], [column_datatype(name, values) for name, values in columns.items()])
+
+
+def _model(estimator: Any, frame: pd.DataFrame) -> Model:
+    """The model without a package."""
+    found = suited(estimator, frame)
+    assert isinstance(found.model, FramedModel)
+    signature, _ = read_signature(found.model, found.columns)
+    return of_estimator(found.model, signature, Golden(b"", ()), "sha256:x")
