@@ -30,6 +30,7 @@ from penstock_serving.model.files import (
 )
 from penstock_serving.model.frame import Matrix
 from penstock_serving.model.graph import open_graph
+from penstock_serving.model.libraries import import_scikit_learn
 from penstock_serving.model.outputs import methods
 from penstock_serving.model.signature import Signature
 from penstock_serving.model.signature_json import load as load_signature
@@ -162,6 +163,8 @@ def _estimator(
     content = files.read(name)
     if name == GRAPH_FILE:
         return open_graph(content)
+    if not signature.is_frame:
+        import_scikit_learn()
     require_versions(signature.versions.scikit_learn, trust)
     if name == SKOPS_FILE:
         return open_skops(content, trust.skops_types)

@@ -7,6 +7,7 @@ A worker that dies is replaced. Until one has been ready, the first death ends t
 Kubernetes and the operator learn of a model that cannot be served; later, five deaths within a minute do.
 """
 
+import contextlib
 import ctypes
 import gc
 import os
@@ -20,7 +21,8 @@ from importlib import import_module
 from pathlib import Path
 
 from penstock_serving.backoff import Backoff
-from penstock_serving.model.files import GRAPH_FILE, ONNX_FILE
+from penstock_serving.model.files import GRAPH_FILE, ONNX_FILE, SIGNATURE_FILE
+from penstock_serving.model.libraries import import_pandas, import_scikit_learn
 from penstock_serving.server.shared import Shared
 
 _PR_SET_PDEATHSIG = 1
@@ -131,7 +133,13 @@ def is_graph(directory: Path) -> bool:
 
 def import_backend(directory: Path) -> None:
     """Import what is likely to compute the package's model, so that workers need not each."""
-    import_module("onnxruntime" if is_graph(directory) else "sklearn")
+    if is_graph(directory):
+        import_module("onnxruntime")
+        return
+    with contextlib.suppress(OSError, ImportError):
+        # Unverified, and so only a guess: who loads the model reads it properly.
+        framed = b'"series"' in (directory / SIGNATURE_FILE).read_bytes()
+        (import_pandas if framed else import_scikit_learn)()
 
 
 def _end_with(parent: int) -> None:
