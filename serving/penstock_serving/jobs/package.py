@@ -31,9 +31,10 @@ def package(
 ) -> str:
     """Write the package of a fitted scikit-learn model into the new `directory`; return its digest, `sha256:…`.
 
-    `frame` holds named columns of reference rows (a dict of arrays, or a DataFrame) and the model must have been fitted
-    on `matrix(frame)`, or an array of the same columns. It is read for datatypes, histogram boundaries and categories;
-    of its rows only five, evenly spread, enter the package, as golden rows, or those of `golden`, which may be synthetic.
+    `frame` holds named columns of reference rows (a DataFrame, or a dict of arrays) and the model must have been fitted
+    on a DataFrame of these columns, on `matrix(frame)`, or an array of them. It is read for datatypes, histogram
+    boundaries and categories; of its rows only five, evenly spread, enter the package, as golden rows, or those of
+    `golden`, which may be synthetic.
     `bounds` declares the range of numeric columns, `card` what people want to know of the model. The same arguments give
     the same digest.
 
