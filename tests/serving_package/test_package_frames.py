@@ -28,6 +28,7 @@ from sklearn.compose import ColumnTransformer, make_column_selector
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
 
@@ -58,7 +59,8 @@ class HourOf:
 
 def by_name(last: Any, numbers: Any = NUMBERS, words: Any = WORDS) -> Any:
     filled = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
-    coded = make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown="ignore"))
+    encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    coded = make_pipeline(SimpleImputer(strategy="most_frequent"), encoder)
     return make_pipeline(
         ColumnTransformer([("n", filled, numbers), ("w", coded, words), ("v", "passthrough", ["vip"])]), last
     )
@@ -96,15 +98,18 @@ def asked(model: Model, frame: pd.DataFrame) -> Matrix:
             make_column_selector(dtype_include="number"),
             make_column_selector(dtype_exclude=["number", "bool"]),
         ),
+        by_name(LogisticRegression(max_iter=500)).set_output(transform="pandas"),
+        GridSearchCV(by_name(LogisticRegression(max_iter=500)), {"logisticregression__C": [0.1, 1]}, cv=2),
     ],
-    ids=["names", "a forest", "selectors of dtypes"],
+    ids=["names", "a forest", "selectors of dtypes", "steps that hand over DataFrames", "a search"],
 )
 def test_a_pipeline_that_selects_by_name_is_compiled_and_is_served_alike_without(
     estimator: Any, tmp_path: Path
 ) -> None:
     estimator.fit(FRAME, LABELS)
     model = served(estimator, FRAME, tmp_path)
-    assert (model.backend, model.signature.is_frame) == ("onnx", True)
+    assert (model.backend, model.signature.is_frame) == ("onnx", True), model.fallback_reason
+    assert isinstance(model.explainer, bytes)
     np.testing.assert_array_equal(asked(model, FRAME), estimator.predict(FRAME))
     still = uncompiled(tmp_path)
     assert still.backend == "scikit-learn"

@@ -19,6 +19,7 @@ from penstock_serving.explain.unexplained import NotExplained, UnsupportedError
 from penstock_serving.model.dataframe import bare
 from penstock_serving.model.datatype import FLOATS
 from penstock_serving.model.frame import Matrix
+from penstock_serving.model.search import found
 from penstock_serving.model.signature import Output, Signature
 
 _COMPARED_ROWS = 1000
@@ -87,9 +88,10 @@ def _numbered(width: int) -> tuple[str, ...]:
 def _unpacked(estimator: Any) -> tuple[list[Any], Any]:
     """The transformers of nested pipelines, in order, and the predictor at the end."""
     steps: list[Any] = []
+    estimator = found(estimator)
     while type(estimator) is Pipeline:
         steps += [step for _, step in estimator.steps[:-1]]
-        estimator = estimator.steps[-1][1]
+        estimator = found(estimator.steps[-1][1])
     return steps, estimator
 
 

@@ -24,12 +24,15 @@ def require_parameters(estimator: Any, *known: str) -> None:
 
 
 def require_plain(estimator: Any) -> None:
-    """Raise `NotCompiledError` where an instance overrides a method of its class, or gives data frames."""
+    """Raise `NotCompiledError` where an instance overrides a method of its class.
+
+    Whether steps hand over arrays or DataFrames of pandas is all the same: the values are.
+    """
     for attribute, value in vars(estimator).items():
         if callable(getattr(type(estimator), attribute, None)) and callable(value):
             raise NotCompiledError(f"the {name_of(estimator)} has a method of its own: {attribute}")
-    if vars(estimator).get("_sklearn_output_config", {}).get("transform", "default") != "default":
-        raise NotCompiledError(f"the {name_of(estimator)} is set to give data frames")
+    if vars(estimator).get("_sklearn_output_config", {}).get("transform", "default") not in {"default", "pandas"}:
+        raise NotCompiledError(f"the {name_of(estimator)} is set to give data frames other than pandas'")
 
 
 def require(condition: bool, estimator: object, what: str) -> None:  # noqa: FBT001

@@ -33,6 +33,7 @@ from penstock_serving.compile.emit.graph import Graph
 from penstock_serving.compile.errors import NotCompiledError
 from penstock_serving.compile.plan import Method, Plan
 from penstock_serving.compile.plan_json import dump
+from penstock_serving.model.search import found
 from penstock_serving.model.signature import Label, Signature
 
 TRANSFORMERS: Mapping[type, Transformer] = {
@@ -100,6 +101,8 @@ def compile_estimator(estimator: Any, signature: Signature, dtypes: Mapping[str,
 
 def _answers(emission: Emission, estimator: Any, block: Block) -> Answers:
     require_plain(estimator)
+    estimator = found(estimator)
+    require_plain(estimator)
     if type(estimator) is Pipeline:
         steps = compose.steps_of(estimator)
         return _last(emission, steps, block)
@@ -119,7 +122,7 @@ def _last(emission: Emission, steps: Sequence[Any], block: Block) -> Answers:
         if fitted != block.width:
             raise NotCompiledError(f"the {name_of(last)} was fitted on another number of columns than it is given")
         return predict(emission, last, block if type(last) in hist_boosting.PREDICTORS else emission.as_array(block))
-    if type(last) is Pipeline:
+    if type(last) is Pipeline or found(last) is not last:
         return _answers(emission, last, block)
     if type(last) not in TRANSFORMERS:
         raise NotCompiledError(f"a {name_of(last)} is not compiled")
