@@ -52,6 +52,7 @@ class Comparison:
                 self._compare(ours.astype(wanted.dtype), wanted, asked.rows)
             except Exception as error:
                 error.add_note(f"{output} by {asked.way}, {'compiled' if self._compiled else 'not compiled'}")
+                error.add_note(f"{asked.rows}\n{self._made.estimator}\n{self._made.dtypes}, seed {self._made.seed}")
                 raise
 
     def _compare(self, ours: np.ndarray, wanted: np.ndarray, rows: Frame) -> None:
