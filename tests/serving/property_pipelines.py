@@ -107,7 +107,10 @@ class Made:
 
     def given(self, frame: Frame) -> Any:
         """Rows as the pipeline itself takes them."""
-        return matrix(frame) if self.dtypes is None else pd.DataFrame(frame).astype(self.dtypes)
+        if self.dtypes is None:
+            return matrix(frame)
+        # each by itself: pandas makes of a column of objects what its values are, and of one row they may tell nothing
+        return pd.DataFrame({name: pd.Series(values, dtype=self.dtypes.get(name)) for name, values in frame.items()})
 
     def rows(self, count: int) -> Frame:
         """New rows: cells of the reference put together anew, numbers of every size, and new words where they go."""
