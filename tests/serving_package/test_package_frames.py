@@ -1,5 +1,6 @@
 """Models that were fitted on a DataFrame are asked by one: of the same columns, order and dtypes as in training."""
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -9,25 +10,35 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from penstock.cli.main import main
+from penstock_serving.compile.opening import open_bytes
+from penstock_serving.compile.proof import compile_and_prove
+from penstock_serving.compile.result import Proven
+from penstock_serving.jobs.columns import datatypes, plain
 from penstock_serving.jobs.package import package
 from penstock_serving.jobs.reference import read_signature
 from penstock_serving.jobs.suit import suited
-from penstock_serving.model.dataframe import FramedModel, dataframe, plain
+from penstock_serving.model.dataframe import FramedModel
+from penstock_serving.model.datatype import Datatype
 from penstock_serving.model.digest import tree_digest
 from penstock_serving.model.errors import BadModelError
-from penstock_serving.model.frame import Frame, Matrix, assemble, column_datatype
+from penstock_serving.model.frame import Frame, Matrix, assemble
 from penstock_serving.model.load import Golden, Model, load_model, of_estimator
 from penstock_serving.model.signature_json import dump, load
 from penstock_serving.protocol import v2
 from penstock_serving.protocol.documents import model_metadata
 from penstock_serving.protocol.errors import ModelRefusalError
 from sklearn.compose import ColumnTransformer, make_column_selector
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
@@ -152,7 +163,7 @@ def test_times_travel_as_iso_8601(tmp_path: Path) -> None:
     [
         (
             "datetime64[us]",
-            ["2026-01-31", "2026-01-31T12:00", "2026-01-31 12:00:00.123456789"],
+            ["2026-01-31", "2026-01-31T12:00", "2026-01-31 12:00:00.123456"],
             ["2026-01-31T12:00:00Z"],
         ),
         (
@@ -161,7 +172,11 @@ def test_times_travel_as_iso_8601(tmp_path: Path) -> None:
             ["2026-01-31T13:00:00"],
         ),
         ("datetime64[ns]", ["1678-01-01", "2261-12-31"], ["1500-01-01", "9999-12-31"]),
-        ("datetime64[s]", ["0001-01-01", "9999-12-31"], ["0000-01-01", "2026-02-30", "2026-01-01T24:00:01"]),
+        (
+            "datetime64[s]",
+            ["0002-01-01", "9998-12-31"],
+            ["0000-01-01", "2026-02-30", "2026-01-01T24:00:01", "2026-01-01T00:00:00.5"],
+        ),
     ],
 )
 def test_a_time_that_is_none_is_refused_and_the_column_named(dtype: str, good: list[str], bad: list[str]) -> None:
@@ -248,21 +263,24 @@ def test_a_missing_text_is_what_it_was_in_training(missing: Any, tmp_path: Path)
     assert asked(uncompiled(tmp_path), frame).tolist() == words.isna().tolist()
 
 
-DTYPES = {
+DTYPES: dict[str, list[Any]] = {
     "bool": [True, False],
     "boolean": [True, None],
     "int8": [-128, 127],
     "uint16": [0, 65535],
     "int64": [-(2**53) + 1, 2**53 - 1],
+    "Int8": [-128, 127],
     "Int32": [1, None],
+    "UInt64": [2**53 - 1, None],
     "float32": [0.1, None],
     "float64": [0.1, -1e300],
+    "Float32": [0.1, None],
     "Float64": [0.1, None],
     "str": ["a", None],
     "string": ["é", None],
     "object": ["a", None],
-    "category": ["b", "a", None],
     "datetime64[s]": ["2026-01-31T12:00:00", None],
+    "datetime64[ms]": ["2026-01-31T12:00:00.5", None],
     "datetime64[ns]": ["2026-01-31T12:00:00.123456789", None],
     "datetime64[us, Europe/Berlin]": ["2026-01-31T12:00:00Z", None],
     "datetime64[ns, UTC]": ["2026-01-31T12:00:00Z", None],
@@ -279,24 +297,144 @@ def column(dtype: str) -> "pd.Series[Any]":
 @pytest.mark.parametrize("beside", ["float64", "str"])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_a_frame_comes_back_from_a_matrix_as_it_was(dtype: str, beside: str) -> None:
-    size = len(DTYPES[dtype])
-    frame = pd.DataFrame({"x": column(dtype), "beside": column(beside).reindex(range(size))})
-    columns, series = plain(frame)
-    made = dataframe(_matrix(frame), series)
-    pd.testing.assert_frame_equal(made, frame)
-    assert all(values.dtype.kind in "biufO" for values in columns.values())
+    frame = pd.DataFrame({"x": column(dtype), "beside": column(beside)})
+    pd.testing.assert_frame_equal(framed(frame).frame(_matrix(frame)), frame)
 
 
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_category_keeps_its_levels_their_order_and_one_more_for_what_was_never_seen(ordered: bool) -> None:
+    dtype = pd.CategoricalDtype(["S", "M", "L"], ordered=ordered)
+    frame = pd.DataFrame({"x": pd.Series(["L", None, "S"], dtype=dtype)})
+    model = framed(frame)
+    made = model.frame(np.array([["L"], [None], ["S"], ["XL"], ["XS"]], dtype=object))["x"]
+    assert made.cat.codes.tolist() == [2, -1, 0, 3, 3]
+    assert made.cat.ordered == ordered
+    assert model.frame(np.array([["XS"]], dtype=object))["x"].cat.codes.tolist() == [3]
+
+
+NARROW = ["int8", "uint8", "int16", "int64", "Int8", "UInt16", "Int64", "bool", "boolean"]
+
+
+@pytest.mark.parametrize("dtype", NARROW)
 @given(
-    st.sampled_from(["int8", "uint8", "int16", "uint32", "int64", "bool"]),
-    st.lists(st.integers(-(2**53), 2**53), min_size=1),
+    number=st.integers(-(2**53) + 1, 2**53 - 1) | st.sampled_from([-129, -1, 0, 1, 2, 127, 128, 255, 256, 65536, None])
 )
-@settings(max_examples=60, deadline=None)
-def test_no_number_is_ever_wrapped_around(dtype: str, numbers: list[int]) -> None:
-    _, series = plain(pd.DataFrame({"x": pd.Series([0, 1], dtype=dtype)}))
-    asked_of = [int(number != 0) for number in numbers] if dtype == "bool" else numbers
-    made = dataframe(np.array(asked_of, dtype=np.float64).reshape(-1, 1), series)
-    assert made["x"].astype("int64").tolist() == asked_of
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.differing_executors])
+def test_a_number_reaches_the_model_as_it_is_or_is_refused_by_the_column_s_name(dtype: str, number: int | None) -> None:
+    frame = pd.DataFrame({"x": pd.Series([0, 1, 1], dtype=dtype), "t": ["a", "b", "a"]})
+    model = _model(Given(), frame)
+    kind = model.signature.columns[0].datatype
+    value = number if number is None or kind is not Datatype.BOOL else bool(number % 2)
+    inputs = [
+        {"name": "x", "datatype": kind.value, "shape": [1], "data": [value]},
+        {"name": "t", "datatype": "BYTES", "shape": [1], "data": ["a"]},
+    ]
+    content = json.dumps({"inputs": inputs}).encode()
+    held = np.iinfo(dtype.lower()) if kind is Datatype.INT64 else None
+    beyond = number is not None and held is not None and not held.min <= number <= held.max
+    if beyond or (number is None and not model.signature.columns[0].takes_missing):
+        with pytest.raises(ModelRefusalError, match="input 'x'"):
+            v2.decode_call(content, None, model.signature)
+        return
+    call = v2.decode_call(content, None, model.signature)
+    told = model.method("predict")(call.matrix).tolist()
+    assert told == [f"{value!r} {dtype}" if value is not None else f"None {dtype}"]
+
+
+class Given:
+    """Tells what stands in its first column, and the dtype of it."""
+
+    def predict(self, rows: pd.DataFrame) -> Any:
+        values = rows.iloc[:, 0]
+        listed = [None if missing else value for value, missing in zip(values.tolist(), values.isna(), strict=True)]
+        return np.array([f"{value!r} {values.dtype}" for value in listed], dtype=object)
+
+
+@pytest.mark.parametrize("dtype", [*NARROW, "float32", "float64", "str", "object", "category", "datetime64[us]"])
+def test_what_a_row_is_to_the_model_does_not_depend_on_the_rows_beside_it(dtype: str) -> None:
+    texts = {
+        "str": ["a", "b"],
+        "object": ["a", "b"],
+        "category": ["a", "b"],
+        "datetime64[us]": ["2026-01-01", "2026-01-02"],
+    }
+    values: list[Any] = texts.get(dtype, [0, 1])
+    frame = pd.DataFrame({"x": pd.Series(values, dtype=dtype), "t": ["a", "b"]})
+    model = framed(frame)
+    if dtype in texts:
+        asked_of = [*values, *(["y", "z"] if dtype == "category" else []), *([None] if dtype != "object" else [])]
+    else:
+        asked_of = [*values, *([np.nan] if model.series["x"].holds_missing else [])]
+    rows = np.array([[value, "a"] for value in asked_of], dtype=object)
+    together = model.frame(rows)["x"]
+    for at in range(len(rows)):
+        pd.testing.assert_series_equal(
+            model.frame(rows[at : at + 1])["x"].reset_index(drop=True), together[at : at + 1].reset_index(drop=True)
+        )
+
+
+@pytest.mark.parametrize("narrow", ["int8", "uint8", "int16", "int32", "bool", "Int8", "boolean"])
+@pytest.mark.parametrize("last", ["boosting", "forest"])
+def test_single_precision_beside_narrow_numbers_is_rounded_as_scikit_learn_does(narrow: str, last: str) -> None:
+    rng = np.random.default_rng(5)
+    x = rng.exponential(20, 300).round(2)
+    k = rng.integers(0, 2 if "bool" in narrow else 9, 300)
+    frame = pd.DataFrame(
+        {"x": pd.Series(x, dtype="float32"), "k": pd.Series(k, dtype=narrow), "c": rng.choice(["a", "b"], 300)}
+    )
+    ends = {"boosting": HistGradientBoostingRegressor(max_iter=20), "forest": RandomForestRegressor(10, random_state=0)}
+    parts = [("p", StandardScaler(), ["x", "k"]), ("o", OneHotEncoder(sparse_output=False), ["c"])]
+    estimator = make_pipeline(ColumnTransformer(parts), ends[last]).fit(frame, x * (k % 2 + 1))
+    found = suited(estimator, frame)
+    signature, matrix = read_signature(found.model, found.columns)
+    proof = compile_and_prove(found.model, signature, matrix)
+    if isinstance(proof, Proven):
+        answers = open_bytes(proof.model, signature)["predict"](matrix)
+        np.testing.assert_allclose(answers, estimator.predict(frame), 1e-5, 1e-6)
+
+
+class Keep:
+    """A first step of one's own, which hands on what it is given and remembers nothing of it."""
+
+    def fit(self, _rows: Any, _labels: Any = None) -> "Keep":
+        return self
+
+    def transform(self, rows: Any) -> Any:
+        return rows
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        return {}
+
+
+def test_a_first_step_of_one_s_own_does_not_hide_that_the_model_was_fitted_on_a_frame(tmp_path: Path) -> None:
+    words = pd.Series([None, "a", "b"] * 20, dtype="str")
+    frame = pd.DataFrame({"word": words})
+    estimator = make_pipeline(Keep(), OneHotEncoder(handle_unknown="ignore"), LogisticRegression())
+    model = served(estimator.fit(frame, words.isna()), frame, tmp_path)
+    assert asked(model, frame).tolist() == words.isna().tolist()
+
+
+def test_a_text_that_was_never_missing_among_objects_may_not_be_missing_in_serving() -> None:
+    frame = pd.DataFrame({"word": pd.Series(["a", "b"] * 20, dtype="object"), "x": np.arange(40.0)})
+    encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
+    model = _model(
+        make_pipeline(ColumnTransformer([("w", encoder, ["word"])]), LogisticRegression()).fit(frame, [0, 1] * 20),
+        frame,
+    )
+    assert not model.signature.columns[0].takes_missing
+
+
+def test_numbers_that_wrap_around_in_training_do_so_in_serving(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"x": np.arange(250, dtype=np.uint8)})
+    tripled = FunctionTransformer(Tripled())
+    estimator = make_pipeline(tripled, LinearRegression()).fit(frame, np.arange(250.0))
+    model = served(estimator, frame, tmp_path)
+    np.testing.assert_allclose(asked(model, frame), estimator.predict(frame))
+
+
+class Tripled:
+    def __call__(self, rows: pd.DataFrame) -> Any:
+        return rows * np.uint8(3)
 
 
 @pytest.mark.parametrize(
@@ -306,11 +444,37 @@ def test_no_number_is_ever_wrapped_around(dtype: str, numbers: list[int]) -> Non
         (pd.Series([1 + 2j, 0, 0]), "column 'x' cannot be served"),
         (pd.to_timedelta(pd.Series([1, 2, 3])), "column 'x' cannot be served"),
         (pd.Series([("a",), "b", "c"]), "column 'x' cannot be served"),
+        (pd.Series([0.5, 1, 2], dtype="float16"), "column 'x' cannot be served: its dtype is float16"),
+        (pd.Series(np.array([None, np.nan, "a"], dtype=object), dtype="object"), "None in some rows and NaN in others"),
+        (
+            pd.Series(pd.to_datetime(["1890-01-01"] * 3)).dt.tz_localize("Europe/Berlin"),
+            "cannot be written as ISO 8601",
+        ),
     ],
 )
 def test_a_column_that_cannot_be_served_is_named(values: Any, words: str, tmp_path: Path) -> None:
     with pytest.raises(BadModelError, match=words):
         package(Named(), pd.DataFrame({"a": [1.0, 2.0, 3.0], "x": values}), tmp_path / "model")
+
+
+def test_a_name_that_occurs_twice_and_a_golden_row_without_a_column_are_named(tmp_path: Path) -> None:
+    twice = pd.DataFrame([[1.0, 2.0]] * 3, columns=["a", "a"])
+    with pytest.raises(BadModelError, match="column 'a' cannot be served: its name occurs twice"):
+        package(Named(), twice, tmp_path / "model")
+    frame = {"b": np.arange(9.0), "a": np.arange(9.0)}
+    with pytest.raises(BadModelError, match="the golden rows have no column 'b'"):
+        package(Named(), frame, tmp_path / "model", {"a": np.arange(2.0)})
+
+
+def test_times_that_the_pipeline_drops_are_in_nobody_s_way(tmp_path: Path) -> None:
+    frame = FRAME.assign(at=pd.date_range("2026-01-01", periods=ROWS, freq="37min"))
+    model = served(by_name(LogisticRegression(max_iter=500)).fit(frame, LABELS), frame, tmp_path)
+    assert model.backend == "onnx", model.fallback_reason
+
+
+def test_a_framed_model_can_be_copied() -> None:
+    model = framed(FRAME)
+    assert copy.copy(model).series == copy.deepcopy(model).series == model.series
 
 
 @pytest.mark.parametrize(
@@ -320,6 +484,7 @@ def test_a_column_that_cannot_be_served_is_named(values: Any, words: str, tmp_pa
         {"dtype": "int64"},
         {"dtype": "datetime64[ns, " + "x" * 100 + "]"},
         {"dtype": 1},
+        {"ordered": 1},
         {"missing": "null"},
         {"missing": []},
         {"levels": ["a", "a"]},
@@ -359,9 +524,11 @@ def test_a_file_is_packaged_with_the_dtypes_that_the_command_is_told(tmp_path: P
     [
         ("country", "'country' is not COLUMN=DTYPE"),
         ("other=category", "a dtype is declared for 'other', which is no column"),
-        ("amount=category", "column 'amount' cannot be served: its values cannot be of dtype 'category'"),
+        ("amount=Int8", "column 'amount' cannot be served: its values cannot be of dtype 'Int8'"),
         ("country=datetime64[ns]", "column 'country' cannot be served: a value is not ISO 8601 without an offset"),
         ("country=complex128", "its values cannot be of dtype 'complex128'"),
+        ("amount=int64", "column 'amount' holds fields that are not INT64"),
+        ("amount=bool", "column 'amount' holds fields that are not BOOL"),
     ],
 )
 def test_a_dtype_that_cannot_be_is_refused(
@@ -405,8 +572,13 @@ def test_a_model_of_mlflow_that_was_fitted_on_a_frame_with_times(tmp_path: Path)
 
 
 def _matrix(frame: Frame) -> Matrix:
-    columns, _ = plain(frame)
-    return assemble([*columns.values()], [column_datatype(name, values) for name, values in columns.items()])
+    columns = plain(frame)
+    return assemble([column.values for column in columns.values()], datatypes(columns))
+
+
+def framed(frame: pd.DataFrame) -> FramedModel:
+    """A model of these columns, to look at what it is given."""
+    return FramedModel(None, {name: column.series for name, column in plain(frame).items() if column.series})
 
 
 def _model(estimator: Any, frame: pd.DataFrame) -> Model:

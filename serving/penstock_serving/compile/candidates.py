@@ -6,6 +6,7 @@ import numpy as np
 
 from penstock_serving.model.datatype import Datatype
 from penstock_serving.model.frame import Matrix
+from penstock_serving.model.series import Series
 from penstock_serving.model.signature import Column, Label
 
 Cell = str | int | float | bool | None
@@ -28,7 +29,8 @@ def held(values: Iterable[float], column: Column) -> list[float]:
             case Datatype.INT64:
                 array = array[np.isfinite(array)]
                 array = np.concatenate([np.floor(array), np.ceil(array)])
-                array = array[np.abs(array) <= _LARGEST_INTEGER]
+                low, high = (column.series and column.series.limits) or (-_LARGEST_INTEGER, _LARGEST_INTEGER)
+                array = array[(low <= array) & (array <= high)]
             case Datatype.FP32:
                 single = array.astype(np.float32).astype(np.float64)
                 array = single[np.isfinite(single) | ~np.isfinite(array)]
@@ -60,12 +62,22 @@ def decisive_numbers(column: Column, values: Iterable[Label | None]) -> list[flo
 
 def texts(column: Column, values: Iterable[Label | None], reference: Matrix) -> list[str | None]:
     """Known texts, and where the column takes them unknown, empty and Unicode ones; None where missing is taken."""
+    if column.series is not None and column.is_time:
+        return [*_times(column.series, reference), *([None] if column.takes_missing else [])]
     known = {value for value in (*values, *column.categories, *reference.tolist()) if isinstance(value, str)}
     if column.categories and not column.takes_unseen:
         return [*column.categories, *([None] if column.takes_missing else [])]
     ordered = sorted(known)[:400]
     near = [changed for text in ordered[:50] for changed in (text + " ", text.upper(), text + "?", text[:-1])]
     return [*dict.fromkeys([*ordered, *near, *_TEXTS]), *([None] if column.takes_missing else [])]
+
+
+def _times(series: Series, reference: Matrix) -> list[str]:
+    """Times of the reference, and the ends of what the column can hold."""
+    offset = "Z" if series.has_zone else ""
+    first, last = ("1678-01-01", "2261-12-31") if series.unit == "ns" else ("0002-01-01", "9998-12-31")
+    known = sorted({value for value in reference.tolist() if isinstance(value, str)})
+    return [*known[:400], *(f"{day}T00:00:00{offset}" for day in (first, "1970-01-01", last))]
 
 
 def cell(value: Cell, column: Column) -> Cell:

@@ -87,10 +87,14 @@ def _tell(target: Path, digest: str, serving: "Serving") -> None:
 
 def _order(options: argparse.Namespace) -> "Order":
     from penstock_serving.jobs import table
+    from penstock_serving.jobs.columns import datatype_of
     from penstock_serving.jobs.order import Clock, Order
 
     file, artifact, declared, dtypes, example = _artifact(options.model)
-    frame = table.read_csv(options.frame, declared) if options.frame else example
+    dtypes |= dict(_dtype(text) for text in options.dtype)
+    told = {name: datatype_of(dtype) for name, dtype in dtypes.items()}
+    read_as = declared | {name: datatype for name, datatype in told.items() if datatype is not None}
+    frame = table.read_csv(options.frame, read_as) if options.frame else example
     if not frame:
         raise _misconfigured("--frame is needed: rows that the model was made with, as comma-separated values")
     labels = {}
@@ -99,7 +103,7 @@ def _order(options: argparse.Namespace) -> "Order":
             raise _misconfigured(f"--label: the frame has no column {options.label!r}")
         labels = {options.label: frame.pop(options.label)}
     frame = _in_order(frame, declared)
-    golden = table.read_csv(options.golden, declared or _datatypes(frame)) if options.golden else {}
+    golden = table.read_csv(options.golden, _datatypes(frame) | read_as) if options.golden else {}
     golden.pop(options.label, None)
     if golden and set(golden) != set(frame):
         raise _misconfigured("--golden: the columns are not those of the frame")
@@ -110,7 +114,7 @@ def _order(options: argparse.Namespace) -> "Order":
         golden={name: golden[name] for name in frame} if golden else {},
         labels=labels,
         bounds=dict(_bounds(text) for text in options.range),
-        dtypes=dtypes | dict(_dtype(text) for text in options.dtype),
+        dtypes=dtypes,
         trusted=tuple(options.trust),
         clock=Clock.OFF if options.reproducible else Clock.ON,
         card=_card(options),

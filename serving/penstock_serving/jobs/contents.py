@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from penstock_serving import contract
+from penstock_serving.jobs.columns import plain
 from penstock_serving.jobs.compiling import Equal, compiled_form, explainer
 from penstock_serving.jobs.histograms import reference_histograms
 from penstock_serving.jobs.importance import importance
@@ -17,7 +19,7 @@ from penstock_serving.jobs.suit import Dtypes, suited
 from penstock_serving.model import card as cards
 from penstock_serving.model import serving as serving_json
 from penstock_serving.model.card import Card
-from penstock_serving.model.dataframe import plain
+from penstock_serving.model.errors import BadModelError
 from penstock_serving.model.files import (
     CARD_FILE,
     EXPLAIN_FILE,
@@ -34,6 +36,7 @@ from penstock_serving.model.serving import Compiled, Serving
 from penstock_serving.model.signature import Signature
 from penstock_serving.model.signature_json import dump
 from penstock_serving.protocol import v2
+from penstock_serving.protocol.errors import RequestError
 from penstock_serving.protocol.outputs import checked, document
 
 MADE_FILES = frozenset(
@@ -138,7 +141,10 @@ def _made(source: Source, reference: Reference, card: Card) -> Contents:
 def golden_document(ask: Methods, signature: Signature, rows: Matrix) -> bytes:
     """A request for `rows` [rows, columns] of every output, and the response that it must get, as `golden.json`."""
     request = v2.encode_request(rows, signature, tuple(signature.output))
-    call = v2.decode_call(json.dumps(request).encode(), None, signature)
+    try:
+        call = v2.decode_call(json.dumps(request).encode(), None, signature)
+    except RequestError as error:
+        raise BadModelError(contract.REASON_NOT_A_MODEL, f"the golden rows cannot be asked: {error.message}") from error
     outputs = [document(checked(signature.output[name], ask[name](call.matrix))) for name in call.outputs]
     return (json.dumps({"request": request, "response": {"outputs": outputs}}, allow_nan=False) + "\n").encode()
 
@@ -149,8 +155,11 @@ def spread(rows: int) -> list[int]:
 
 
 def _golden_rows(golden: Frame, signature: Signature) -> Matrix:
-    given, _ = plain(golden)
-    columns = [given[name] for name in signature.names]
+    given = plain(golden)
+    missing = [name for name in signature.names if name not in given]
+    if missing:
+        raise BadModelError(contract.REASON_NOT_A_MODEL, f"the golden rows have no column {missing[0]!r}")
+    columns = [given[name].values for name in signature.names]
     return assemble(columns, [column.datatype for column in signature.columns])
 
 

@@ -11,6 +11,7 @@ import joblib
 from penstock_serving import contract
 from penstock_serving.jobs.contents import Reference, Source, contents
 from penstock_serving.jobs.reference import Bounds
+from penstock_serving.jobs.suit import Dtypes
 from penstock_serving.model import card as cards
 from penstock_serving.model.archive import discard
 from penstock_serving.model.card import Card
@@ -27,6 +28,7 @@ def package(
     golden: Frame | None = None,
     *,
     bounds: Bounds | None = None,
+    dtypes: Dtypes | None = None,
     card: Card = cards.EMPTY,
 ) -> str:
     """Write the package of a fitted scikit-learn model into the new `directory`; return its digest, `sha256:…`.
@@ -35,15 +37,16 @@ def package(
     on a DataFrame of these columns, on `matrix(frame)`, or an array of them. It is read for datatypes, histogram
     boundaries and categories; of its rows only five, evenly spread, enter the package, as golden rows, or those of
     `golden`, which may be synthetic.
-    `bounds` declares the range of numeric columns, `card` what people want to know of the model. The same arguments give
-    the same digest.
+    `bounds` declares the range of numeric columns, `dtypes` those of the DataFrame that the model was fitted on, where
+    `frame` is none or another (pandas' names, or `category[S,M,L]`), `card` what people want to know of the model. The
+    same arguments give the same digest.
 
     Raises `BadModelError` when the directory is not empty, or the model cannot be served as it is: the golden rows are
     asked through the very code that serves.
     """
     target = require_new(directory)
     source = Source(model, MODEL_FILE, _pickled(model))
-    return write(target, contents(source, Reference(frame, golden, bounds), card).files)
+    return write(target, contents(source, Reference(frame, golden, bounds, dtypes), card).files)
 
 
 def _pickled(model: Any) -> bytes:

@@ -58,7 +58,11 @@ def _read(model: Any, frame: Frame, bounds: Bounds) -> tuple[Signature, Matrix]:
         raise _unservable(f"a frame has 1 to {MAX_COLUMNS} columns with different names")
     if len({len(values) for values in columns}) != 1 or not len(columns[0]):
         raise _unservable("the frame's columns are of different length, or empty")
-    datatypes = [column_datatype(name, values) for name, values in zip(labels, columns, strict=True)]
+    series = model.series if isinstance(model, FramedModel) else {}
+    datatypes = [
+        series[name].datatype if name in series else column_datatype(name, values)
+        for name, values in zip(labels, columns, strict=True)
+    ]
     matrix = assemble(columns, datatypes)
     served = methods(model, OUTPUTS)
     if not served:
@@ -67,7 +71,6 @@ def _read(model: Any, frame: Frame, bounds: Bounds) -> tuple[Signature, Matrix]:
         )
     default, ask = next(iter(served.items()))
     predictions = _answers(default, ask, matrix)
-    series = model.series if isinstance(model, FramedModel) else {}
     described = [
         _column(ask, matrix, index, name, datatype, series.get(name))
         for index, (name, datatype) in enumerate(zip(labels, datatypes, strict=True))
@@ -78,7 +81,7 @@ def _read(model: Any, frame: Frame, bounds: Bounds) -> tuple[Signature, Matrix]:
             columns=_bounded(described, matrix, bounds),
             outputs=(_output(default, predictions), *_further_outputs(served, default, matrix)),
             classes=classes,
-            prediction_edges=() if classes or default != "predict" or predictions.ndim > 1 else _edges(predictions),
+            prediction_edges=_edges(predictions) if _is_regression(default, predictions, classes) else (),
             versions=Versions(platform.python_version(), sklearn.__version__, np.__version__, joblib.__version__),
         ),
         matrix,
@@ -95,7 +98,8 @@ def _answers(name: str, ask: Callable[[Matrix], Matrix], matrix: Matrix) -> Matr
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise _unservable(
             f"{name}() does not take the frame's rows ({type(error).__name__}: {str(error)[:300]}); "
-            "fit the model on a DataFrame of these columns, or on matrix(frame)"
+            "fit the model on a DataFrame of these columns, and where it was, let the frame have the same dtypes "
+            "(penstock package --dtype); or fit it on matrix(frame)"
         ) from error
     if answers.ndim not in {1, 2} or len(answers) != len(matrix) or not answers.size:
         raise _unservable(f"{name}() must give one value, or one row of them, for each row")
@@ -129,7 +133,7 @@ def _bounded(columns: Sequence[Column], matrix: Matrix, bounds: Bounds) -> tuple
 def _column(
     ask: Callable[[Matrix], Matrix], matrix: Matrix, index: int, name: str, datatype: Datatype, series: Series | None
 ) -> Column:
-    takes_missing = takes(ask, matrix, index, missing_value(datatype))
+    takes_missing = _may_miss(matrix[:, index], series) and takes(ask, matrix, index, missing_value(datatype))
     if datatype is not Datatype.BYTES:
         values = matrix[:, index].astype(np.float64)
         return Column(
@@ -138,6 +142,16 @@ def _column(
     categories = () if series is not None and series.is_time else _vocabulary(matrix[:, index], series)
     takes_unseen = not categories or takes(ask, matrix, index, unseen_category(categories))
     return Column(name, datatype, takes_missing, takes_unseen, edges=(), categories=categories, series=series)
+
+
+def _may_miss(values: Matrix, series: Series | None) -> bool:
+    """Whether a missing value can stand in the column as it would have in training.
+
+    Where objects were never missing, nobody knows whether None or NaN would have stood there, which models tell apart.
+    """
+    if series is None or series.dtype != "object":
+        return series is None or series.holds_missing
+    return any(value is None for value in values.tolist())
 
 
 def _vocabulary(values: Matrix, series: Series | None) -> tuple[str, ...]:
@@ -153,6 +167,10 @@ def _edges(values: Matrix) -> tuple[float, ...]:
     if not len(present):
         return ()
     return tuple(sorted({float(edge) for edge in np.quantile(present, _QUANTILES)}))
+
+
+def _is_regression(default: str, predictions: Matrix, classes: tuple[Label, ...]) -> bool:
+    return default == "predict" and predictions.ndim == 1 and not classes and predictions.dtype.kind in "fiub"
 
 
 def _classes(model: Any, default: str, predictions: Matrix) -> tuple[Label, ...]:

@@ -1,16 +1,18 @@
 """How a fitted model wants its rows: as a matrix, or as the DataFrame that it was fitted on; its columns in its order."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from penstock_serving import contract
-from penstock_serving.model.dataframe import FramedModel, declared, plain
+from penstock_serving.jobs.columns import Plain, datatypes, declared, plain
+from penstock_serving.model.dataframe import FramedModel
+from penstock_serving.model.datatype import Datatype
 from penstock_serving.model.errors import BadModelError
-from penstock_serving.model.frame import Frame, Matrix, assemble, column_datatype
+from penstock_serving.model.frame import Frame, Matrix, assemble
 from penstock_serving.model.outputs import methods
 from penstock_serving.model.signature import OUTPUTS
 
@@ -18,6 +20,7 @@ _ROWS = 256
 _GRAIN = 1e-13
 _MODELS_OWN = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError)
 Dtypes = Mapping[str, str]
+_Answers = list[Matrix] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,45 +34,110 @@ class Suited:
 def suited(model: Any, frame: Frame, dtypes: Dtypes | None = None) -> Suited:
     """Find out how a fitted model is to be asked for the rows of a frame.
 
-    By a matrix where it takes one and was not fitted on named columns, or was but only on numbers, and gives the same
-    answers. By a DataFrame elsewhere: with the frame's own dtypes, or, where it has none, with those that pandas gives
-    to such columns, or with `dtypes` as declared by name.
+    A model that was fitted on a DataFrame is asked by one: with the dtypes of the frame, or, where it is none, with those
+    that pandas gives to such columns, or with `dtypes` as declared by name. It is asked by a matrix all the same where the
+    columns are numbers alone and the answers are the same; any other model always is, if it takes one. What a DataFrame
+    that is given gets as answers is the truth that either must give.
 
-    Raises `BadModelError` for columns that cannot be served, and when they are not those that the model was fitted on.
+    Raises `BadModelError` for columns that cannot be served, when they are not those that the model was fitted on, and
+    when the model answers otherwise however it is asked.
     """
-    columns, series = plain(frame)
+    columns = plain(frame)
     for name, dtype in (dtypes or {}).items():
         if name not in columns:
             raise _unlike(f"a dtype is declared for {name!r}, which is no column")
-        series[name] = declared(name, columns[name], dtype)
-    known = _fitted_on(model)
+        columns[name] = declared(name, columns[name], dtype)
+    known = _names_of(model)
     if known:
         _require_same(known, tuple(columns))
         columns = {name: columns[name] for name in known}
-    if not columns or len({len(values) for values in columns.values()}) != 1:
-        return Suited(model, columns)
-    datatypes = [column_datatype(name, values) for name, values in columns.items()]
-    rows = assemble([values[:_ROWS] for values in columns.values()], datatypes)
+    as_it_is = Suited(model, {name: column.values for name, column in columns.items()})
+    if not columns or len({len(column.values) for column in columns.values()}) != 1:
+        return as_it_is  # said by whoever reads the signature
+    kinds = datatypes(columns)
+    at = _telling(columns)
+    rows = assemble([column.values[at] for column in columns.values()], kinds)
     by_matrix = None if dtypes else _answers(model, rows)
-    if by_matrix is not None and not known:
-        return Suited(model, columns)
-    framed = FramedModel(model, {name: series[name] for name in columns})
+    if not (dtypes or known or _was_framed(model)) and by_matrix is not None:
+        return as_it_is
+    framed = _framed(model, columns)
     by_frame = _answers(framed, rows)
-    if by_frame is None and not known and not dtypes:
-        return Suited(model, columns)
-    numbers = rows.dtype != object
-    if numbers and by_matrix is not None and by_frame is not None and _same(by_matrix, by_frame):
-        return Suited(model, columns)
-    return Suited(framed, columns)
+    truth = None if dtypes or not hasattr(frame, "iloc") else _truth(model, frame, known, at)
+    if Datatype.BYTES not in kinds and by_matrix is not None and _same(by_matrix, by_frame if truth is None else truth):
+        return as_it_is
+    if by_frame is None and not known:
+        return as_it_is
+    if truth is not None and by_frame is not None and not _same(by_frame, truth):
+        raise _unlike(
+            "the model answers the frame's own rows otherwise when they are put together as a request's: its columns' "
+            "names are no texts, or it reads of its DataFrame what is not in the columns' values and dtypes"
+        )
+    return Suited(framed, as_it_is.columns)
 
 
-def _fitted_on(model: Any) -> tuple[str, ...]:
+def _framed(model: Any, columns: Mapping[str, Plain]) -> FramedModel:
+    for name, column in columns.items():
+        if column.series is None:
+            raise BadModelError(contract.REASON_NOT_A_MODEL, f"column {name!r} cannot be served: {column.why_not}")
+    return FramedModel(model, {name: column.series for name, column in columns.items() if column.series is not None})
+
+
+def _names_of(model: Any) -> tuple[str, ...]:
     """The names of the columns that the model was fitted on; none where it was fitted on an array."""
     try:
         found = getattr(model, "feature_names_in_", None)
     except _MODELS_OWN:
         return ()
     return tuple(str(name) for name in found) if isinstance(found, np.ndarray) and found.ndim == 1 else ()
+
+
+def _was_framed(model: Any) -> bool:
+    """Whether a step shows that it was given a DataFrame: by names, or NaN among texts, of which a matrix has none."""
+    return any(
+        _names_of(part) or any(_holds_nan_text(values) for values in _listed(getattr(part, "categories_", None)))
+        for part in _parts(model)
+    )
+
+
+def _listed(found: Any) -> list[Any]:
+    return found if isinstance(found, list) else []
+
+
+def _holds_nan_text(values: Any) -> bool:
+    listed = values.tolist() if isinstance(values, np.ndarray) and values.dtype == object else []
+    return any(isinstance(value, str) for value in listed) and any(value != value for value in listed)
+
+
+def _parts(model: Any) -> Iterator[Any]:
+    """The model, its steps, and theirs."""
+    waiting, seen = [model], set[int]()
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, list | tuple):
+            waiting += part
+        elif isinstance(part, dict):
+            waiting += part.values()
+        elif hasattr(part, "get_params") and hasattr(part, "__dict__") and id(part) not in seen:
+            seen.add(id(part))
+            yield part
+            waiting += vars(part).values()
+
+
+def _telling(columns: Mapping[str, Plain]) -> list[int]:
+    """Positions of rows, evenly spread, and of those with the least, the greatest and a missing value of each column."""
+    rows = len(next(iter(columns.values())).values)
+    found = set(np.linspace(0, rows - 1, min(rows, _ROWS)).astype(int).tolist()) if rows else set()
+    for column in columns.values():
+        values = column.values
+        if values.dtype.kind in "OU":
+            missing = np.flatnonzero([not isinstance(value, str) for value in values.tolist()])
+        else:
+            numbers = values.astype(np.float64)
+            missing = np.flatnonzero(np.isnan(numbers))
+            if len(missing) < rows:
+                found |= {int(np.nanargmin(numbers)), int(np.nanargmax(numbers))}
+        found |= set(missing[:1].tolist())
+    return sorted(found)
 
 
 def _require_same(known: tuple[str, ...], given: tuple[str, ...]) -> None:
@@ -85,8 +153,13 @@ def _unlike(why: str) -> BadModelError:
     return BadModelError(contract.REASON_NOT_A_MODEL, why)
 
 
-def _answers(model: Any, rows: Matrix) -> list[Matrix] | None:
-    """What the model answers to rows [rows, columns] by each of its methods, or None where it does not take them."""
+def _truth(model: Any, frame: Any, known: tuple[str, ...], at: list[int]) -> _Answers:
+    rows = frame.iloc[at]
+    return _answers(model, rows[list(known)] if known else rows)
+
+
+def _answers(model: Any, rows: Any) -> _Answers:
+    """What the model answers to rows by each of its methods, or None where it does not take them."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -95,11 +168,17 @@ def _answers(model: Any, rows: Matrix) -> list[Matrix] | None:
             return None
 
 
-def _same(one: list[Matrix], other: list[Matrix]) -> bool:
+def _same(one: _Answers, other: _Answers) -> bool:
     """Whether answers are the same, numbers up to what another order of adding up makes."""
-    return all(
+    if one is None or other is None:
+        return False
+    return len(one) == len(other) and all(
         mine.shape == theirs.shape
         and mine.dtype == theirs.dtype
-        and (np.allclose(mine, theirs, _GRAIN, _GRAIN) if mine.dtype.kind == "f" else np.array_equal(mine, theirs))
+        and (
+            np.allclose(mine, theirs, _GRAIN, _GRAIN, equal_nan=True)
+            if mine.dtype.kind == "f"
+            else np.array_equal(mine, theirs)
+        )
         for mine, theirs in zip(one, other, strict=True)
     )

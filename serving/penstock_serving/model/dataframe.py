@@ -1,4 +1,4 @@
-"""Between the server's matrices and the DataFrame that a model was fitted on. pandas is imported where there is one."""
+"""From the server's matrices to the DataFrame that a model was fitted on. pandas is imported where there is such a model."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -6,40 +6,47 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from penstock_serving import contract
-from penstock_serving.model.datatype import Datatype
 from penstock_serving.model.errors import BadModelError
-from penstock_serving.model.frame import Frame, Matrix, column_datatype, names
-from penstock_serving.model.series import CATEGORY_DTYPE, MAX_LEVELS, Missing, Series, is_dtype
+from penstock_serving.model.frame import Matrix
+from penstock_serving.model.series import CATEGORY_DTYPE, Missing, Series
 from penstock_serving.model.signature import OUTPUTS, Signature
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_DTYPES = {
-    Datatype.BOOL: "bool",
-    Datatype.INT64: "int64",
-    Datatype.FP32: "float32",
-    Datatype.FP64: "float64",
-    Datatype.BYTES: "str",
-}
+UNSEEN = "\N{REPLACEMENT CHARACTER} never seen"
+"""The level that stands for every category that the model never saw, so that none depends on what is asked beside it."""
+
+_Column = Callable[[Matrix], Any]
 
 
 class FramedModel:
     """An estimator that wants a DataFrame, asked by matrices [rows, columns] as serving makes them.
 
-    Its methods are those of `OUTPUTS` that the estimator has; every other attribute is the estimator's.
+    Its methods are those of `OUTPUTS` that the estimator has; every other attribute is the estimator's. Raises
+    `BadModelError` (Misconfigured) where pandas is not installed.
     """
 
     def __init__(self, estimator: Any, series: Mapping[str, Series]) -> None:
-        self.estimator, self.series = estimator, series
-        _pandas()
+        self.estimator, self.series = estimator, dict(series)
+        pandas = require_pandas()
+        self._frame = pandas.DataFrame
+        self._columns = {name: _reader(pandas, one) for name, one in series.items()}
 
     def __getattr__(self, name: str) -> Any:
+        if name == "estimator":  # asked before it is there, while a copy is made
+            raise AttributeError(name)
         found = getattr(self.estimator, name)
         return self._asked(found) if name in OUTPUTS and callable(found) else found
 
+    def frame(self, matrix: Matrix) -> "pd.DataFrame":
+        """The rows of a matrix [rows, columns], which hold nothing that the dtypes do not, as a DataFrame."""
+        columns = {name: read(matrix[:, place]) for place, (name, read) in enumerate(self._columns.items())}
+        made: pd.DataFrame = self._frame(columns)
+        return made
+
     def _asked(self, method: Callable[[Any], Any]) -> Callable[[Matrix], Any]:
-        return lambda matrix: method(dataframe(matrix, self.series))
+        return lambda matrix: method(self.frame(matrix))
 
 
 def bare(model: Any) -> Any:
@@ -53,15 +60,8 @@ def as_fitted(estimator: Any, signature: Signature) -> Any:
     return FramedModel(estimator, series) if series else estimator
 
 
-def dataframe(matrix: Matrix, series: Mapping[str, Series]) -> "pd.DataFrame":
-    """The rows of a matrix [rows, columns] as the DataFrame that a model was fitted on."""
-    pandas = _pandas()
-    columns = {name: _column(pandas, matrix[:, place], one) for place, (name, one) in enumerate(series.items())}
-    made: pd.DataFrame = pandas.DataFrame(columns)
-    return made
-
-
-def _pandas() -> Any:
+def require_pandas() -> Any:
+    """The library; raises `BadModelError` (Misconfigured) where it is not installed."""
     try:
         import pandas
     except ModuleNotFoundError as error:
@@ -72,112 +72,59 @@ def _pandas() -> Any:
     return pandas
 
 
-def _column(pandas: Any, values: Matrix, series: Series) -> Any:
-    if not series.is_text:
-        return _numbers(pandas, values.astype(np.float64), series.dtype)
-    texts = values.tolist()
+def _reader(pandas: Any, series: Series) -> _Column:
+    """What makes a DataFrame's column of a matrix's."""
     if series.is_time:
-        times = pandas.to_datetime(pandas.Series(texts, dtype="object"), format="ISO8601", utc=series.has_zone)
-        return times.astype(series.dtype)
+        return _times(pandas, series)
     if series.dtype == CATEGORY_DTYPE:
-        # One that the model never saw is a category like any other, and what the model makes of it is the model's.
-        levels = [*dict.fromkeys([*series.levels, *(text for text in texts if text is not None)])]
-        return pandas.Categorical(texts, categories=levels)
+        return _categories(pandas, series)
     if series.dtype == "object":
         missing = np.nan if series.missing is Missing.NAN else None
-        return pandas.Series(_objects([missing if text is None else text for text in texts]), dtype="object")
-    return pandas.array(texts, dtype=series.dtype)
-
-
-def _numbers(pandas: Any, values: Matrix, dtype: str) -> Any:
-    """Numbers of a column in its dtype; where it cannot hold them, in the one that pandas itself would choose."""
-    missing = np.isnan(values)
-    if dtype[0].isupper() or dtype == "boolean":
-        cells = [None if absent else value for value, absent in zip(values.tolist(), missing.tolist(), strict=True)]
-        return pandas.array(cells, dtype=dtype)
-    if dtype.startswith("float"):
-        return values.astype(dtype)
-    if missing.any():
-        if dtype != "bool":
-            return values
-        return np.array([np.nan if value != value else bool(value) for value in values.tolist()], dtype=object)
-    if dtype == "bool":
-        return values.astype(bool)
-    limits = np.iinfo(dtype)
-    fits = len(values) == 0 or (limits.min <= values.min() and values.max() <= limits.max)
-    return values.astype(dtype if fits else np.int64)
-
-
-def plain(frame: Frame) -> tuple[dict[str, Matrix], dict[str, Series]]:
-    """The columns [rows] of named columns as arrays, and how each stands, or would stand, in a DataFrame.
-
-    Times become ISO 8601 text. Raises `BadModelError` for columns that cannot be served, by name.
-    """
-    found = {name: _plain(name, frame[key]) for name, key in zip(names(frame), frame.keys(), strict=True)}
-    return {name: values for name, (values, _) in found.items()}, {name: series for name, (_, series) in found.items()}
-
-
-def _plain(name: str, values: Any) -> tuple[Matrix, Series]:
-    array = np.asarray(values) if not hasattr(values, "isna") else None
-    if array is not None and array.dtype.kind != "M":
-        return array, Series(_DTYPES[column_datatype(name, array)])
-    column = _pandas().Series(values)
-    dtype = str(column.dtype)
-    if dtype == CATEGORY_DTYPE:
-        return _category(name, column)
-    if not is_dtype(dtype):
-        array = np.asarray(values)
-        return array, Series(_DTYPES[column_datatype(name, array)])
-    series = Series(dtype)
-    if series.is_time:
-        return _objects([None if missing else value.isoformat() for value, missing in _present(column)]), series
-    if dtype == "object":
-        array = np.asarray(column)
-        column_datatype(name, array)
-        none = any(value is None for value in array.tolist())
-        return array, Series(dtype, missing=Missing.NONE if none else Missing.NAN)
+        return lambda values: pandas.Series(
+            objects([missing if text is None else text for text in values.tolist()]), dtype="object"
+        )
     if series.is_text:
-        return _objects([None if missing else value for value, missing in _present(column)]), series
-    if column.isna().any():
-        return column.to_numpy(dtype=np.float64, na_value=np.nan), series
-    return column.to_numpy(dtype=dtype.lower().replace("boolean", "bool")), series
+        return lambda values: pandas.array(values.tolist(), dtype=series.dtype)
+    if series.dtype[0].isupper() or series.dtype == "boolean":
+        return _nullable(pandas, series)
+    return lambda values: values.astype(np.float64).astype(series.dtype)
 
 
-def declared(name: str, values: Matrix, dtype: str) -> Series:
-    """How a column of plain values [rows] stands in a DataFrame with the dtype that somebody declares.
+def _nullable(pandas: Any, series: Series) -> _Column:
+    held = np.dtype(series.dtype.lower().replace("boolean", "bool"))
+    kinds = {"b": pandas.arrays.BooleanArray, "f": pandas.arrays.FloatingArray}
+    make = kinds.get(held.kind, pandas.arrays.IntegerArray)
 
-    The levels of a category are the texts found, sorted. Raises `BadModelError` for a dtype that cannot be served or
-    does not fit the values.
-    """
-    is_text = column_datatype(name, values) is Datatype.BYTES
-    if not is_dtype(dtype) or Series(dtype).is_text != is_text:
-        raise _unusable(name, f"its values cannot be of dtype {dtype[:80]!r}")
-    series = Series(dtype)
-    texts = [value for value in values.tolist() if isinstance(value, str)] if is_text else []
-    if series.is_time and not all(map(series.holds_time, texts)):
-        raise _unusable(name, f"a value is not {series.time_form}")
-    return Series(dtype, tuple(sorted(set(texts)))) if dtype == CATEGORY_DTYPE else series
+    def read(values: Matrix) -> Any:
+        numbers = values.astype(np.float64)
+        missing = np.isnan(numbers)
+        return make(np.where(missing, 0.0, numbers).astype(held), missing)
+
+    return read
 
 
-def _category(name: str, column: Any) -> tuple[Matrix, Series]:
-    levels = column.cat.categories.tolist()
-    if not all(isinstance(level, str) for level in levels):
-        raise _unusable(name, "its categories are not texts; fit the model on text categories, or on the numbers")
-    if len(levels) > MAX_LEVELS:
-        raise _unusable(name, f"it has more than {MAX_LEVELS} categories")
-    texts = [None if missing else value for value, missing in _present(column)]
-    return _objects(texts), Series(CATEGORY_DTYPE, tuple(levels))
+def _categories(pandas: Any, series: Series) -> _Column:
+    dtype = pandas.CategoricalDtype([*series.levels, UNSEEN], ordered=series.ordered)
+    codes: dict[str | None, int] = {level: code for code, level in enumerate(series.levels)}
+    codes[None] = -1
+    unseen = len(series.levels)
+
+    def read(values: Matrix) -> Any:
+        return pandas.Categorical.from_codes([codes.get(text, unseen) for text in values.tolist()], dtype=dtype)
+
+    return read
 
 
-def _present(column: Any) -> Sequence[tuple[Any, bool]]:
-    return list(zip(column.tolist(), column.isna().tolist(), strict=True))
+def _times(pandas: Any, series: Series) -> _Column:
+    if series.has_zone:
+        return lambda values: pandas.to_datetime(
+            pandas.Series(values.tolist(), dtype="object"), format="ISO8601", utc=True
+        ).astype(series.dtype)
+    return lambda values: np.array(["NaT" if text is None else text for text in values.tolist()], dtype=series.dtype)
 
 
-def _objects(values: Sequence[Any]) -> Matrix:
+def objects(values: Sequence[Any]) -> Matrix:
+    """Values as an array [n] of objects."""
     cells = np.empty(len(values), dtype=object)
     cells[:] = values
     return cells
-
-
-def _unusable(name: str, why: str) -> BadModelError:
-    return BadModelError(contract.REASON_NOT_A_MODEL, f"column {name!r} cannot be served: {why}")

@@ -4,7 +4,7 @@ The matrix is float64 when every column is a number or a truth value (float32 wh
 objects when one of them is text. A missing value is NaN in a numeric column and None in a text column.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -59,10 +59,18 @@ def _is_missing(value: object) -> bool:
 def _cells(values: Matrix, datatype: Datatype) -> Matrix:
     """A column's values as Python objects, for a matrix of objects."""
     cells = np.empty(len(values), dtype=object)
-    cells[:] = [None if _is_missing(value) else value for value in values.tolist()]
-    if datatype is not Datatype.BYTES:
-        cells[[value is None for value in cells]] = np.nan
+    nothing = None if datatype is Datatype.BYTES else np.nan
+    kept = _KEPT.get(datatype, _as_it_is)
+    cells[:] = [nothing if _is_missing(value) else kept(value) for value in values.tolist()]
     return cells
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+# whole numbers and truth values with a missing one among them are kept as floats
+_KEPT: dict[Datatype, Callable[[Any], Any]] = {Datatype.INT64: int, Datatype.BOOL: bool}
 
 
 def assemble(columns: Sequence[Matrix], datatypes: Sequence[Datatype]) -> Matrix:

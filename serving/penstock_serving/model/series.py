@@ -1,19 +1,28 @@
-"""How a column stands in the DataFrame that a model was fitted on: what its datatype alone does not say."""
+"""How a column stands in the DataFrame that a model was fitted on: what its datatype alone does not say.
+
+A column has one dtype, whatever the rows of a request hold: what the dtype cannot hold is refused, so that no row changes
+what the model sees of its neighbours.
+"""
 
 import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+import numpy as np
+
+from penstock_serving.model.datatype import Datatype
+
 MAX_LEVELS = 10_000
 TEXT_DTYPES = ("str", "string", "object")
 CATEGORY_DTYPE = "category"
-_NUMBER = re.compile(r"(u?int|UInt|Int)(8|16|32|64)|[fF]loat(32|64)|bool(ean)?")
+_INTEGER = re.compile(r"(u?int|UInt|Int)(8|16|32|64)")
+_NUMBER = re.compile(r"(?:u?int|UInt|Int)(?:8|16|32|64)|[fF]loat(?:32|64)|bool(?:ean)?")
 _TIME = re.compile(r"datetime64\[(s|ms|us|ns)(, [A-Za-z0-9+:_/-]{1,64})?\]")
-_CLOCK = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?"
-_WITHOUT_OFFSET = rf"^([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}|{_CLOCK})$"
-_WITH_OFFSET = rf"^{_CLOCK}(Z|[+-][0-9]{{2}}:[0-9]{{2}})$"
+_DAY, _CLOCK = r"[0-9]{4}-[0-9]{2}-[0-9]{2}", r"[T ][0-9]{2}:[0-9]{2}"
+_FRACTIONS = {"s": "", "ms": r"(\.[0-9]{1,3})?", "us": r"(\.[0-9]{1,6})?", "ns": r"(\.[0-9]{1,9})?"}
 _NANOSECOND_YEARS = range(1678, 2262)
+_EXACT = 2.0**53 - 1
 
 
 class Missing(StrEnum):
@@ -25,10 +34,12 @@ class Missing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """A column's dtype by its name in pandas, the levels of a category in their order, and its missing texts."""
+    """A column's dtype by its name in pandas; of a category the levels in their order, and whether that order counts; of a
+    column of objects what its missing texts are."""
 
     dtype: str
     levels: tuple[str, ...] = ()
+    ordered: bool = False
     missing: Missing = Missing.NAN
 
     @property
@@ -42,20 +53,53 @@ class Series:
         return self.is_time or self.dtype in {*TEXT_DTYPES, CATEGORY_DTYPE}
 
     @property
+    def datatype(self) -> Datatype:
+        """The datatype in which its values travel."""
+        if self.is_text:
+            return Datatype.BYTES
+        if self.dtype in {"bool", "boolean"}:
+            return Datatype.BOOL
+        if _INTEGER.fullmatch(self.dtype):
+            return Datatype.INT64
+        return Datatype.FP32 if self.dtype.endswith("32") else Datatype.FP64
+
+    @property
+    def holds_missing(self) -> bool:
+        """Whether the dtype has a missing value."""
+        return self.is_text or "loat" in self.dtype or self.dtype == "boolean" or self.dtype[0].isupper()
+
+    @property
+    def limits(self) -> tuple[float, float] | None:
+        """The least and the greatest integer that the dtype holds and that float64 tells from its neighbours."""
+        if not _INTEGER.fullmatch(self.dtype):
+            return None
+        held = np.iinfo(self.dtype.lower())
+        return max(float(held.min), -_EXACT), min(float(held.max), _EXACT)
+
+    @property
     def has_zone(self) -> bool:
         """Whether its times are of a time zone."""
         return "," in self.dtype
 
     @property
+    def unit(self) -> str:
+        """The unit of its times."""
+        found = _TIME.fullmatch(self.dtype)
+        return found[1] if found else ""
+
+    @property
     def time_form(self) -> str:
         """How a time is written for this column."""
         example = "2026-01-31T12:00:00Z" if self.has_zone else "2026-01-31T12:00:00"
-        return f"ISO 8601 {'with' if self.has_zone else 'without'} an offset, as {example}"
+        return (
+            f"ISO 8601 {'with' if self.has_zone else 'without'} an offset and no finer than {self.unit}, as {example}"
+        )
 
     @property
     def time_pattern(self) -> str:
         """A regular expression that every time of this column fulfils."""
-        return _WITH_OFFSET if self.has_zone else _WITHOUT_OFFSET
+        clock = rf"{_CLOCK}(:[0-9]{{2}}{_FRACTIONS[self.unit]})?"
+        return rf"^{_DAY}{clock}(Z|[+-][0-9]{{2}}:[0-9]{{2}})$" if self.has_zone else rf"^{_DAY}({clock})?$"
 
     def holds_time(self, text: str) -> bool:
         """Whether a text is a time that the column can hold: ISO 8601, with an offset exactly where it has a zone."""
@@ -65,7 +109,7 @@ class Series:
             year = datetime.fromisoformat(text).year
         except ValueError:
             return False
-        return year in _NANOSECOND_YEARS or "[ns" not in self.dtype
+        return year in _NANOSECOND_YEARS if self.unit == "ns" else 1 < year < 9999
 
 
 def is_dtype(name: str) -> bool:

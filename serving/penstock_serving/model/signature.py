@@ -38,6 +38,14 @@ class Column:
         return self.series is not None and self.series.is_time
 
     @property
+    def limits(self) -> tuple[float, float] | None:
+        """The least and the greatest number that may be asked about: as declared, and as the dtype holds it."""
+        held = None if self.series is None else self.series.limits
+        if held is None or self.bounds is None:
+            return self.bounds or held
+        return max(held[0], self.bounds[0]), min(held[1], self.bounds[1])
+
+    @property
     def is_text(self) -> bool:
         return self.datatype is Datatype.BYTES
 

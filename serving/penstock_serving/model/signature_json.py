@@ -84,7 +84,12 @@ def load(content: bytes) -> Signature:
 
 
 def _described(series: Series) -> dict[str, object]:
-    return {"dtype": series.dtype, "levels": series.levels, "missing": series.missing.value}
+    return {
+        "dtype": series.dtype,
+        "levels": series.levels,
+        "ordered": series.ordered,
+        "missing": series.missing.value,
+    }
 
 
 def _label(value: object, where: str) -> Label:
@@ -144,16 +149,16 @@ def _column(value: object, where: str) -> Column:
 def _series(value: object, datatype: Datatype, where: str) -> Series | None:
     if value is None:
         return None
-    raw = _BORDER.fields(value, where, {"dtype", "levels", "missing"})
+    raw = _BORDER.fields(value, where, {"dtype", "levels", "ordered", "missing"})
     levels = tuple(_BORDER.text(item, f"{where}.levels") for item in _BORDER.items(raw["levels"], f"{where}.levels"))
     if len(levels) > MAX_LEVELS or len(set(levels)) != len(levels):
         raise _BORDER.bad(f"{where}.levels", f"at most {MAX_LEVELS} different texts")
     dtype, missing = _BORDER.text(raw["dtype"], f"{where}.dtype"), raw["missing"]
-    if not is_dtype(dtype) or Series(dtype).is_text != (datatype is Datatype.BYTES):
+    if not is_dtype(dtype) or Series(dtype).datatype is not datatype:
         raise _BORDER.bad(f"{where}.dtype", f"the dtype of a column of {datatype.value}")
     if missing not in list(Missing):
         raise _BORDER.bad(f"{where}.missing", f"one of {', '.join(Missing)}")
-    return Series(dtype, levels, Missing(missing))
+    return Series(dtype, levels, _BORDER.flag(raw["ordered"], f"{where}.ordered"), Missing(missing))
 
 
 def _output(value: object, where: str) -> Output:

@@ -166,8 +166,8 @@ def _cell(column: Column) -> Schema:
         schema |= {"minimum": 1 - 2**53, "maximum": 2**53 - 1}
     if column.datatype is Datatype.FP32:
         schema |= {"minimum": -_LARGEST_SINGLE, "maximum": _LARGEST_SINGLE}
-    if column.bounds is not None:
-        schema |= {"minimum": column.bounds[0], "maximum": column.bounds[1]}
+    if column.limits is not None:
+        schema |= {"minimum": column.limits[0], "maximum": column.limits[1]}
     if column.series is not None and column.is_time:
         schema |= {"pattern": column.series.time_pattern}
     if column.is_text and column.categories and not column.takes_unseen:

@@ -67,7 +67,7 @@ class Plan:
 
 def _range(column: Column) -> tuple[float, float]:
     largest = _LARGEST.get(column.datatype, np.inf)
-    low, high = column.bounds or (-largest, largest)
+    low, high = column.limits or (-largest, largest)
     return max(low, -largest), min(high, largest)
 
 
@@ -77,7 +77,7 @@ def _field(signature: Signature, position: int) -> Field:
     if column.takes_missing:
         kinds.add(type(None))
     closed = column.is_time or (column.is_text and column.categories and not column.takes_unseen)
-    bounded = column.bounds is not None or column.datatype in {Datatype.INT64, Datatype.FP32}
+    bounded = column.limits is not None or column.datatype in {Datatype.INT64, Datatype.FP32}
     return Field(
         position=position,
         datatype=column.datatype.value,
@@ -98,7 +98,7 @@ def _make(signature: Signature) -> Plan:
         takes_missing=np.array([column.takes_missing or column.is_text for column in columns]),
         fields={column.name: _field(signature, position) for position, column in enumerate(columns)},
         cells=tuple((_CONVERSIONS.get(column.datatype), None if column.is_text else np.nan) for column in columns),
-        all_double=all(column.datatype is Datatype.FP64 and column.bounds is None for column in columns),
+        all_double=all(column.datatype is Datatype.FP64 and column.limits is None for column in columns),
         all_take_missing=all(column.takes_missing for column in columns),
         default_outputs=(signature.default_output,),
     )

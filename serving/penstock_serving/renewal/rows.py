@@ -69,5 +69,5 @@ def _numbers(column: Column, count: int, rng: np.random.Generator) -> Matrix:
             numbers = np.round(numbers)
         case Datatype.FP32:
             numbers = numbers.astype(np.float32).astype(np.float64)
-    low, high = column.bounds or (-np.inf, np.inf)
+    low, high = column.limits or (-np.inf, np.inf)
     return np.asarray(np.clip(numbers, low, high))

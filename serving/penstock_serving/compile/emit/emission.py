@@ -13,7 +13,6 @@ from penstock_serving.compile.emit.graph import Graph
 from penstock_serving.compile.emit.tree import Tree
 from penstock_serving.compile.errors import NotCompiledError
 from penstock_serving.compile.plan import INPUT, TextColumn
-from penstock_serving.model.datatype import Datatype
 from penstock_serving.model.frame import Matrix
 from penstock_serving.model.series import Missing
 from penstock_serving.model.signature import Label, Signature
@@ -65,9 +64,9 @@ class Emission:
             return block
         if block.has_text:
             return replace(block, kind=Kind.OBJECT)
-        columns = [self.signature.columns[feature.origin.column] for feature in block.features if feature.origin]
-        single = all(column.datatype is Datatype.FP32 for column in columns)
-        return replace(block, kind=Kind.SINGLE if single else Kind.DOUBLE)
+        columns = [self.signature.columns[feature.origin.column].series for feature in block.features if feature.origin]
+        common = np.result_type(*(series.dtype.lower().replace("boolean", "bool") for series in columns if series))
+        return replace(block, kind=Kind.SINGLE if common == np.float32 else Kind.DOUBLE)
 
     def transform(self, estimator: Any, block: Block) -> Block:
         """Append one transforming step. Raises `NotCompiledError` for a type that is not on the allow-list."""

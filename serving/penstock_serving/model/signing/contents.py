@@ -22,6 +22,11 @@ def require_contents(statement: Statement, tree: Path, entries: Iterable[Entry])
     missing = dict(statement.resources)
     for entry in entries:
         left_out = entry.path.partition("/")[0] in _NEVER_SIGNED
+        if statement.shard_size is not None and not entry.size and not left_out:
+            raise refused(
+                f"{entry.path[:120]!a} is empty, and signatures of shards say nothing of empty files; take it out, or sign "
+                "the package with whole files"
+            )
         for name, start, size in _pieces(statement, entry):
             signed = missing.pop(name, None)
             if signed is None and left_out:
