@@ -88,13 +88,20 @@ WORDS = ("", "a", "b", "Ä", "long word", "0")
 NEW_WORDS = ("new", "ne\u0308w")
 SENTENCES = ("cheap loan now", "loan offered", "Grüße from Île", "now or never", "cheap offer", "")
 KINDS = ("plain", "money", "epoch", "whole", "truth", "single")
+DTYPES = {
+    "float64": ["float64", "float64", "Float64"],
+    "float32": ["float32"],
+    "int64": ["int64", "int8", "Int16"],
+    "bool": ["bool", "bool", "boolean"],
+}
+"""In which dtypes the columns of a DataFrame hold numbers of each kind."""
 
 
 @dataclass(frozen=True)
 class Made:
     """A fitted pipeline, the frame that it was fitted on, and which of its columns take words it has not seen.
 
-    `dtypes` are of the text columns of the DataFrame that it was fitted on; None where that was a matrix.
+    `dtypes` are of the columns of the DataFrame that it was fitted on; None where that was a matrix.
     """
 
     name: str
@@ -110,7 +117,7 @@ class Made:
         if self.dtypes is None:
             return matrix(frame)
         # each by itself: pandas makes of a column of objects what its values are, and of one row they may tell nothing
-        return pd.DataFrame({name: pd.Series(values, dtype=self.dtypes.get(name)) for name, values in frame.items()})
+        return pd.DataFrame({name: pd.Series(values, dtype=self.dtypes[name]) for name, values in frame.items()})
 
     def rows(self, count: int) -> Frame:
         """New rows: cells of the reference put together anew, numbers of every size, and new words where they go."""
@@ -179,7 +186,7 @@ def pipelines(draw: st.DrawFn, family: str) -> Made:
     # scikit-learn imputes nothing in truth values, which a DataFrame of nothing else holds
     truths = holes and all(values.dtype == bool for values in frame.values())
     by_name = draw(st.booleans()) and not truths
-    dtypes: dict[str, str] = {}
+    dtypes = {column: draw(st.sampled_from(DTYPES[values.dtype.name])) for column, values in frame.items()}
     steps: list[Any] = [("numbers", _of_numbers(draw, name, holes), list(range(len(frame))))]
     for index in range(draw(st.integers(0, 2))):
         encoder, is_open = _of_words(draw)
