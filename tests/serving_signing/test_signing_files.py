@@ -135,29 +135,39 @@ def test_links_that_were_followed_when_signing_are_files_here(tmp_path: Path) ->
     verify(tmp_path, public(KEY))
 
 
+FULL = {name: content for name, content in FILES.items() if content}
+"""Of empty files there are no pieces."""
+
+
 def pieces(size: int) -> list[dict[str, Any]]:
     return [
         resource(f"{name}:{start}:{min(start + size, len(content))}", content[start : start + size])
-        for name, content in sorted(FILES.items())
+        for name, content in sorted(FULL.items())
         for start in range(0, len(content), size)
     ]
 
 
 @pytest.mark.parametrize("size", [1, 3, 4, 8, 1_000_000_000, 4.0])
 def test_files_can_be_signed_in_pieces(tmp_path: Path, size: float) -> None:
-    sign(write(tmp_path), statement(pieces(int(size)), method="shards", shard_size=size))
+    sign(write(tmp_path, FULL), statement(pieces(int(size)), method="shards", shard_size=size))
     verify(tmp_path, public(KEY))
     changed(tmp_path)
     assert "'model.joblib:0:" in refusal(tmp_path)
 
 
+def test_an_empty_file_is_refused_where_pieces_are_signed_as_nothing_says_that_it_belongs_there(tmp_path: Path) -> None:
+    sign(write(tmp_path, FULL), statement(pieces(4), method="shards", shard_size=4))
+    added_empty(tmp_path)
+    assert "'explain.npz' is empty, and signatures of shards say nothing of empty files" in refusal(tmp_path)
+
+
 def test_pieces_are_of_the_length_that_is_signed(tmp_path: Path) -> None:
-    sign(write(tmp_path), statement(pieces(3), method="shards", shard_size=4))
+    sign(write(tmp_path, FULL), statement(pieces(3), method="shards", shard_size=4))
     assert "is in the package but not signed" in refusal(tmp_path)
 
 
 def test_a_file_cannot_grow_beyond_its_signed_pieces(tmp_path: Path) -> None:
-    sign(write(tmp_path), statement(pieces(4), method="shards", shard_size=4))
+    sign(write(tmp_path, FULL), statement(pieces(4), method="shards", shard_size=4))
     (tmp_path / "model.joblib").write_bytes(FILES["model.joblib"] + b"more")
     assert "'model.joblib:8:12' is in the package but not signed" in refusal(tmp_path)
     (tmp_path / "model.joblib").write_bytes(FILES["model.joblib"][:4])

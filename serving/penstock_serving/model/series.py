@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-import numpy as np
-
 from penstock_serving.model.datatype import Datatype
 
 MAX_LEVELS = 10_000
@@ -71,10 +69,12 @@ class Series:
     @property
     def limits(self) -> tuple[float, float] | None:
         """The least and the greatest integer that the dtype holds and that float64 tells from its neighbours."""
-        if not _INTEGER.fullmatch(self.dtype):
+        found = _INTEGER.fullmatch(self.dtype)
+        if found is None:
             return None
-        held = np.iinfo(self.dtype.lower())
-        return max(float(held.min), -_EXACT), min(float(held.max), _EXACT)
+        unsigned, values = found[1].lower().startswith("u"), 2.0 ** int(found[2])
+        low, high = (0.0, values - 1) if unsigned else (-values / 2, values / 2 - 1)
+        return max(low, -_EXACT), min(high, _EXACT)
 
     @property
     def has_zone(self) -> bool:
