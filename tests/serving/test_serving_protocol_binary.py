@@ -246,8 +246,8 @@ def test_an_answer_of_json_has_no_json_length() -> None:
         ({"outputs": [{"name": "predict", "parameters": []}]}, "parameters is not an object"),
         ({"outputs": [{"name": "predict", "parameters": {"classification": 3}}]}, "ask for predict_proba"),
         ({"outputs": [{"name": "predict", "parameters": {"shared_memory_region": "x"}}]}, "shared memory"),
-        ({"parameters": {"content_type": ["np"]}}, "content_type is none of np, pd, str"),
-        ({"parameters": {"content_type": "base64"}}, "content_type is none of np, pd, str"),
+        ({"parameters": {"content_type": ["np"]}}, "content_type is none of datetime, np, pd, str"),
+        ({"parameters": {"content_type": "base64"}}, "content_type is none of datetime, np, pd, str"),
     ],
 )
 def test_parameters_that_cannot_be_followed_are_refused(more: dict[str, Any], words: str) -> None:
