@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from core_bench.cluster import holds, promotes, rolls_back_at
 from core_bench.scenes import STAYS, Scene, lasting, manifest, revision, stable_scene
-from penstock.reconcile import wanted
+from penstock.render.templates import TEMPLATES
 
 V1, V2 = revision(1), revision(2)
 
@@ -236,19 +236,18 @@ def test_old_revisions_are_forgotten_rejections_and_the_newest_epoch_are_not() -
 
 
 def test_pods_of_a_revision_from_before_a_template_stay_as_they_were_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wanted, "CURRENT", 1)
     scene = stable_scene()
     before = copy.deepcopy(scene.api.get("Deployment", V1))
-    monkeypatch.undo()
+    later = TEMPLATES | {2: lambda *of: TEMPLATES[1](*of) | {"terminationGracePeriodSeconds": 99}}
+    for module in ("render.templates", "reconcile.children", "reconcile.obstacles"):
+        monkeypatch.setattr(f"penstock.{module}.TEMPLATES", later)
+    monkeypatch.setattr("penstock.reconcile.wanted.CURRENT", 2)
     scene.edit(service={"annotations": {"a": "b"}}).run(seconds(10))
     assert scene.api.get("Deployment", V1) == before
     scene.wants(2).run(seconds(10))
     assert scene.api.get("Deployment", V1)["spec"]["template"] == before["spec"]["template"]
-    servers = {
-        name: scene.api.get("Deployment", name)["spec"]["template"]["spec"]["containers"][0] for name in (V1, V2)
-    }
-    ports = {name: [port["name"] for port in server["ports"]] for name, server in servers.items()}
-    assert ports == {V1: ["http", "metrics"], V2: ["http", "metrics", "grpc"]}
+    of_the_new = scene.api.get("Deployment", V2)["spec"]["template"]["spec"]
+    assert of_the_new["terminationGracePeriodSeconds"] == 99
 
 
 def test_a_revision_of_a_newer_operator_is_left_alone() -> None:

@@ -15,7 +15,7 @@ from penstock.api.reasons import Reason
 from penstock.api.rollout import Rollout
 from penstock.api.router import RouterSpec
 from penstock.api.runtime import Placement
-from penstock.api.service import GRPC_PORT, Service
+from penstock.api.service import SERVICE_GRPC_PORT, Service, ServiceType
 from penstock.reconcile.terms import terms_of
 from penstock.render.disruption_budget import router_disruption_budget
 from penstock.render.metadata import Owner
@@ -83,14 +83,10 @@ RENDERED = {
     "serving-deployment": serving_deployment(MODEL, REVISION, revision_spec(), 2, Placement()),
     "serving-deployment-full": serving_deployment(MODEL, REVISION, FULL, 5, PLACEMENT),
     "serving-deployment-trusting": serving_deployment(MODEL, REVISION, TRUSTING, 2, Placement()),
-    "serving-deployment-2": serving_deployment(MODEL, REVISION, revision_spec(templateVersion=2), 2, Placement()),
-    "serving-deployment-2-full": serving_deployment(
-        MODEL, REVISION, FULL.model_copy(update={"template_version": 2, "trust": TRUSTING.trust}), 5, PLACEMENT
-    ),
     "serving-deployment-signed": serving_deployment(MODEL, REVISION, SIGNED, 2, Placement()),
     "serving-deployment-certified": serving_deployment(MODEL, REVISION, CERTIFIED, 2, Placement()),
     "service": service(MODEL, Service(), "default", 20001),
-    "service-grpc-for-all": service(MODEL, Service(port=GRPC_PORT), "default", 20001),
+    "service-grpc-for-all": service(MODEL, Service(port=SERVICE_GRPC_PORT), "default", 20001),
     "service-load-balancer": service(
         MODEL,
         Service.model_validate(
@@ -193,7 +189,31 @@ def test_fetch_alone_can_write_where_models_are() -> None:
             for mount in container["volumeMounts"]
             if mount["name"] == "models" and not mount.get("readOnly")
         ]
-        assert writing in ([], ["fetch"])
+        mounted = [volume["name"] for volume in pod["volumes"]]
+        assert writing == (["fetch"] if "models" in mounted else [])
+    assert sum("models" in (volume["name"] for volume in pod["volumes"]) for _, pod in pods()) >= 5
+
+
+def test_fetch_judges_by_the_servers_trust_and_holds_what_the_server_may_hold() -> None:
+    """It opens the server's estimator, where a compiled form is proved again."""
+    for name, limit in (("serving-deployment", "512Mi"), ("serving-deployment-full", "1Gi")):
+        fetch = RENDERED[name]["spec"]["template"]["spec"]["initContainers"][0]
+        assert fetch["resources"]["limits"] == {"memory": limit}
+    pod = RENDERED["serving-deployment-trusting"]["spec"]["template"]["spec"]
+    trust = {contract.ENV_SKOPS_TRUSTED, contract.ENV_SCIKIT_LEARN_MISMATCH}
+    of = [
+        {variable["name"]: variable["value"] for variable in container["env"] if variable["name"] in trust}
+        for container in (pod["initContainers"][0], pod["containers"][0])
+    ]
+    assert of[0] == of[1]
+    assert of[0].keys() == trust
+
+
+@pytest.mark.parametrize("kind", ServiceType)
+def test_no_port_is_opened_to_the_world_unasked(kind: ServiceType) -> None:
+    ports = service(MODEL, Service(type=kind), "default", 20001)["spec"]["ports"]
+    inside = [80, SERVICE_GRPC_PORT] if kind is ServiceType.CLUSTER_IP else [80]
+    assert [port["port"] for port in ports] == inside
 
 
 def test_helpers_are_native_sidecars() -> None:

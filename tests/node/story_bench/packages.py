@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from penstock.api.service import GRPC_PORT
+from penstock.api.service import SERVICE_GRPC_PORT
 from penstock_serving.jobs.package import package
 from penstock_serving.model.frame import matrix
 from sklearn.datasets import load_iris
@@ -106,7 +106,7 @@ def grpc_answers(story: Story, name: str) -> dict[str, Any]:
         for it, values in zip(COLUMNS, MILLIMETRES.T, strict=True)
     ]
     request = {"model_name": name, "inputs": inputs, "outputs": [{"name": "predict"}, {"name": "predict_proba"}]}
-    answer = json.loads(_run(story, _CALL, f"{name}.{NAMESPACE}.svc:{GRPC_PORT}", json.dumps(request)))
+    answer = json.loads(_run(story, _CALL, f"{name}.{NAMESPACE}.svc:{SERVICE_GRPC_PORT}", json.dumps(request)))
     contents = {it["name"]: [float(value) for value in next(iter(it["contents"].values()))] for it in answer["outputs"]}
     return {it["name"]: np.reshape(contents[it["name"]], [int(n) for n in it["shape"]]) for it in answer["outputs"]}
 

@@ -9,13 +9,13 @@ from types import MappingProxyType
 
 from penstock.api.modelrevision import ModelRevisionSpec
 from penstock.api.runtime import Placement
-from penstock.render.templates import v1, v2
+from penstock.render.templates import v1
 from penstock.world import Manifest
 
 Template = Callable[[str, ModelRevisionSpec, Placement], Manifest]
 """From a revision's name, its spec and a placement to a pod template's spec."""
 
-TEMPLATES: Mapping[int, Template] = MappingProxyType({1: v1.pod_spec, 2: v2.pod_spec})
+TEMPLATES: Mapping[int, Template] = MappingProxyType({1: v1.pod_spec})
 CURRENT = max(TEMPLATES)
 """Version that new revisions are made with."""
 

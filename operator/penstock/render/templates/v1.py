@@ -1,4 +1,5 @@
-"""Version 1: an init container fetches the model and proves its digest, a native sidecar counts, the server serves."""
+"""Version 1: an init container fetches the model and proves its digest and, where versions changed, its compiled form; a
+native sidecar counts; the server answers HTTP and gRPC, each at a port of its own."""
 
 import urllib.parse
 from collections.abc import Mapping
@@ -7,6 +8,7 @@ from penstock.api import contract
 from penstock.api.modelrevision import ModelRevisionSpec
 from penstock.api.names import LABEL_REVISION
 from penstock.api.runtime import Placement, Trust, VersionMismatch
+from penstock.api.scalars import Quantity
 from penstock.api.signing import SignedBy
 from penstock.api.traffic import MAX_BODY
 from penstock.render.placement import placed, resources_of, spread
@@ -23,7 +25,8 @@ _TMP = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108
 _AUTHORITIES = "/etc/penstock/authorities"
 _CA_KEY = "ca.crt"
 
-_FETCH_RESOURCES = {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}}
+_FETCH_REQUESTS = {"cpu": "50m", "memory": "64Mi"}
+_FETCH_MEMORY = Quantity("512Mi")
 _MONITOR_RESOURCES = {"requests": {"cpu": "10m", "memory": "48Mi"}, "limits": {"memory": "128Mi"}}
 
 _STARTS_WITHIN_SECONDS = 1800
@@ -64,7 +67,8 @@ def _container(name: str, spec: ModelRevisionSpec, module: str) -> dict[str, obj
 def _fetch(spec: ModelRevisionSpec, claim: str | None) -> Manifest:
     access = spec.model.access
     env = {contract.ENV_MODEL_URI: str(spec.model.uri), contract.ENV_MODEL_DIGEST: str(spec.model.digest)}
-    env |= _signed(spec.model.signed_by)
+    # It opens an estimator to prove a form again: under the server's trust, and holding of it what the server may hold.
+    env |= _signed(spec.model.signed_by) | _trusted(spec.trust)
     mounts: list[Manifest] = [_MODELS, _TMP]
     made = _container(FETCH, spec, "penstock_serving.fetch")
     if claim is not None:
@@ -74,13 +78,19 @@ def _fetch(spec: ModelRevisionSpec, claim: str | None) -> Manifest:
         mounts.append({"name": "authorities", "mountPath": _AUTHORITIES, "readOnly": True})
     if access.secret_ref is not None:
         made["envFrom"] = [{"secretRef": {"name": str(access.secret_ref.name)}}]
-    return made | {"env": variables(env), "volumeMounts": mounts, "resources": _FETCH_RESOURCES}
+    return made | {"env": _variables(env), "volumeMounts": mounts, "resources": _fetch_resources(spec)}
+
+
+def _fetch_resources(spec: ModelRevisionSpec) -> Manifest:
+    """The pod asks for no more by a limit that its server has as well."""
+    most = max(_FETCH_MEMORY, spec.resources.limits.get("memory", _FETCH_MEMORY), key=lambda limit: limit.value)
+    return {"requests": _FETCH_REQUESTS, "limits": {"memory": str(most)}}
 
 
 def _monitor(revision: str, spec: ModelRevisionSpec) -> Manifest:
     return _container(MONITOR, spec, "penstock_serving.monitor") | {
         "restartPolicy": "Always",
-        "env": variables(_identity(revision, spec)),
+        "env": _variables(_identity(revision, spec)),
         "ports": [{"name": "monitor", "containerPort": contract.MONITOR_METRICS_PORT}],
         "volumeMounts": [{**_MODELS, "readOnly": True}, _RUN, _TMP],
         "resources": _MONITOR_RESOURCES,
@@ -88,12 +98,14 @@ def _monitor(revision: str, spec: ModelRevisionSpec) -> Manifest:
 
 
 def _server(revision: str, spec: ModelRevisionSpec) -> Manifest:
-    env = _identity(revision, spec) | {contract.ENV_MAX_BODY_BYTES: str(MAX_BODY.bytes)} | trusted(spec.trust)
+    ports = {contract.ENV_GRPC_PORT: str(contract.SERVING_GRPC_PORT)}
+    env = _identity(revision, spec) | {contract.ENV_MAX_BODY_BYTES: str(MAX_BODY.bytes)} | ports | _trusted(spec.trust)
     own = [{"name": str(variable.name), "value": variable.value} for variable in spec.env]
     return _container(SERVER, spec, "penstock_serving.server") | {
-        "env": [*own, *variables(env)],
+        "env": [*own, *_variables(env)],
         "ports": [
-            {"name": "http", "containerPort": contract.SERVING_PORT},
+            {"name": contract.PORT_HTTP, "containerPort": contract.SERVING_PORT},
+            {"name": contract.PORT_GRPC, "containerPort": contract.SERVING_GRPC_PORT},
             {"name": "metrics", "containerPort": contract.SERVING_METRICS_PORT},
         ],
         "startupProbe": _probe(contract.PATH_LIVE, period=1, failures=_STARTS_WITHIN_SECONDS),
@@ -113,8 +125,8 @@ def _probe(path: str, period: int, failures: int) -> Manifest:
     }
 
 
-def trusted(trust: Trust) -> dict[str, str]:
-    """What is written of it alone, so that the pods of revisions from before it could be written stay as they are."""
+def _trusted(trust: Trust) -> dict[str, str]:
+    """What is written of it alone: a pod says nothing of what nobody asked for."""
     types = {contract.ENV_SKOPS_TRUSTED: ",".join(map(str, trust.skops_types))} if trust.skops_types else {}
     if trust.scikit_learn_mismatch is VersionMismatch.REFUSE:
         return types
@@ -137,7 +149,7 @@ def _identity(revision: str, spec: ModelRevisionSpec) -> dict[str, str]:
     }
 
 
-def variables(values: Mapping[str, str]) -> list[Manifest]:
+def _variables(values: Mapping[str, str]) -> list[Manifest]:
     return [{"name": name, "value": value} for name, value in values.items()]
 
 
