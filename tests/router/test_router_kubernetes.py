@@ -155,13 +155,15 @@ def test_addresses_are_those_of_ready_pods_of_one_family() -> None:
         _slice("d", "two", {"addresses": ["fd00::2"]}, kind="IPv6", ports=({"port": 1}, {"name": "http", "port": 2})),
         _slice("e", "three", ready, ports=({"name": "grpc", "port": 9000},)),
         _slice("g", "four", ready, ports=({"name": "grpc", "port": 8001}, {"name": "http", "port": 8080})),
+        _slice("h", "five", ready, ports=({"name": "grpc", "port": 8001}, {"name": "rest", "port": 9000})),
         _slice("f", "none") | {"ports": None, "endpoints": None},
     ])  # fmt: skip
     assert found == {
         "one": Addresses(("10.0.0.1:8080", "10.0.0.3:8080"), ()),
         "two": Addresses(("[fd00::2]:2",), ()),
-        "three": Addresses(("10.0.0.1:9000",), ("10.0.0.1:9000",)),
+        "three": Addresses((), ("10.0.0.1:9000",)),
         "four": Addresses(("10.0.0.1:8080",), ("10.0.0.1:8001",)),
+        "five": Addresses(("10.0.0.1:9000",), ("10.0.0.1:8001",)),
         "none": Addresses((), ()),
     }
 

@@ -177,8 +177,8 @@ def _ready(slices: Iterable[Json], port_of: Callable[[list[Json]], int | None]) 
 
 
 def _http_port(ports: list[Json]) -> int | None:
-    """The port named http, else the first."""
-    return _number(_named(ports, PORT_HTTP) or ports)
+    """The port named http, else the first that is not gRPC's."""
+    return _number(_named(ports, PORT_HTTP) or [port for port in ports if port.get("name") != PORT_GRPC])
 
 
 def _grpc_port(ports: list[Json]) -> int | None:
