@@ -88,8 +88,9 @@ def spoil_golden(directory: Path) -> None:
         ("bad number", "Misconfigured", "PENSTOCK_MAX_IN_FLIGHT='many' is no whole number"),
         ("bad seconds", "Misconfigured", "PENSTOCK_DRAIN_SECONDS='-1' is no number of seconds"),
         ("no token", "Misconfigured", "PENSTOCK_METRICS_TOKEN_FILE='/nothing'"),
-        ("port taken", "Misconfigured", "cannot be served"),
-        ("metrics port taken", "Misconfigured", "cannot be served"),
+        ("port taken", "Misconfigured", "name another port in PENSTOCK_SERVING_PORT"),
+        ("metrics port taken", "Misconfigured", "name another port in PENSTOCK_SERVING_METRICS_PORT"),
+        ("grpc port taken", "Misconfigured", "name another port in PENSTOCK_GRPC_PORT"),
     ],
 )
 def test_what_cannot_be_served_ends_with_a_reason(
@@ -126,6 +127,10 @@ def test_what_cannot_be_served_ends_with_a_reason(
             case "port taken" | "metrics port taken":
                 taken.bind(("127.0.0.1", served.port if case == "port taken" else served.metrics_port))
                 taken.listen()
+            case "grpc port taken":
+                taken.bind(("127.0.0.1", 0))
+                taken.listen()
+                changes[contract.ENV_GRPC_PORT] = str(taken.getsockname()[1])
         for name, value in (served.environment() | changes).items():
             monkeypatch.setenv(name, value)
         code = main(0.0)

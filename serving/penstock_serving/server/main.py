@@ -99,8 +99,9 @@ class Worker:
         if config.grpc_port:
             made = GrpcPort(identity, model, dispatcher, pages, metrics, tally, lifecycle)
             address = f"{config.address}:{config.grpc_port}"
-            rpc = await _bound(config.grpc_port, made.listen(address, config))
-        await _bound(config.port, listener.listen(config.address, config.port, config.workers))
+            rpc = await _bound(contract.ENV_GRPC_PORT, config.grpc_port, made.listen(address, config))
+        listening = listener.listen(config.address, config.port, config.workers)
+        await _bound(contract.ENV_SERVING_PORT, config.port, listening)
         # What is here now stays: no collection of garbage shall stop the answers to walk through it.
         gc.freeze()
         self._shared.now_ready()
@@ -135,22 +136,27 @@ class Worker:
                 os._exit(contract.EXIT_RETRY)
 
 
-async def _bound(port: int, listening: Awaitable[T]) -> T:
+async def _bound(variable: str, port: int, listening: Awaitable[T]) -> T:
     try:
         return await listening
     except OSError as error:
-        raise BadModelError(
-            contract.REASON_MISCONFIGURED, f"port {port} cannot be served: {error.strerror or error}"
-        ) from error
+        raise _taken(variable, port, error) from error
 
 
 def _listen(config: Settings, metrics: ServerMetrics) -> ThreadingHTTPServer:
     try:
         return serve_metrics(config.address, config.metrics_port, metrics.render, config.token, config.workers)
     except OSError as error:
-        raise BadModelError(
-            contract.REASON_MISCONFIGURED, f"port {config.metrics_port} cannot be served: {error.strerror}"
-        ) from error
+        raise _taken(contract.ENV_SERVING_METRICS_PORT, config.metrics_port, error) from error
+
+
+def _taken(variable: str, port: int, error: OSError) -> BadModelError:
+    """The refusal of a port. In a pod the ports are the operator's, and containers share them: the other one has to go."""
+    return BadModelError(
+        contract.REASON_MISCONFIGURED,
+        f"port {port} cannot be served: {error.strerror or error}; move whatever else listens there, in a pod a sidecar, "
+        f"or outside of Kubernetes name another port in {variable}",
+    )
 
 
 def main(imported: float, before_unpickling: Callable[[], None] = as_it_is) -> int:
