@@ -180,6 +180,6 @@ def test_services_become_addresses_and_unknown_ones_none() -> None:
     ]["arms"]
     assert arms == [
         {"endpoints": ["10.0.0.1:1"], "grpcEndpoints": ["10.0.0.1:2"]},
-        {"endpoints": [], "grpcEndpoints": []},
+        {"endpoints": []},
         {"endpoints": ["x"]},
     ]

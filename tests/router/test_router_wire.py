@@ -33,6 +33,23 @@ def test_a_model_needs_little() -> None:
     assert route.candidate_weight == 500
 
 
+def test_grpc_goes_where_http_2_does_unless_told_otherwise() -> None:
+    own = STABLE | {"weight": 10_000, "grpcEndpoints": ["10.0.0.1:9000"]}
+    bare = {key: value for key, value in own.items() if key != "grpcEndpoints"}
+    told = {
+        "h2c": {True: ("10.0.0.1", 9000), False: ("10.0.0.1", 8080)},
+        "http1": {True: ("10.0.0.1", 9000), False: None},
+    }
+    for protocol, by_arm in told.items():
+        for arm, expected in ((own, by_arm[True]), (bare, by_arm[False])):
+            (route,) = TableReader().read(table(MODEL | {"arms": [arm], "protocol": protocol})).models.values()
+            assert route.stable.grpc_endpoints[:1] == ((Endpoint(*expected),) if expected else ())
+    (silent,) = (
+        TableReader().read(table(MODEL | {"arms": [own | {"grpcEndpoints": []}], "protocol": "h2c"})).models.values()
+    )
+    assert silent.stable.grpc_endpoints == ()
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [

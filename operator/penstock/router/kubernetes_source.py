@@ -154,7 +154,9 @@ def with_addresses(text: str, known: Mapping[str, Addresses]) -> str:
         for arm in _list(model, "arms"):
             if isinstance(arm, dict) and isinstance(arm.get("service"), str) and "endpoints" not in arm:
                 found = known.get(arm.pop("service"), _NOWHERE)
-                arm |= {"endpoints": list(found.http), "grpcEndpoints": list(found.grpc)}
+                arm["endpoints"] = list(found.http)
+                if found.grpc:
+                    arm["grpcEndpoints"] = list(found.grpc)
     return json.dumps(table, separators=(",", ":"))
 
 

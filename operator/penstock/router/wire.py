@@ -90,7 +90,8 @@ def read_model(value: Value) -> ModelRoute:
     if max_body > _MAX_BODY:
         raise traffic.field("maxBody").refuse("must be at most 64Mi: the router keeps each body until it is answered")
     idempotent = traffic.field("idempotent")
-    stable, candidate = _arms(value.field("arms"))
+    protocol = value.field("protocol").or_else(Protocol.HTTP1, lambda it: _choice(it, Protocol))
+    stable, candidate = _arms(value.field("arms"), protocol)
     return ModelRoute(
         name=value.field("name").text(*_NAME),
         uid=value.field("uid").or_else("", lambda uid: uid.text(*_OPAQUE)),
@@ -102,7 +103,7 @@ def read_model(value: Value) -> ModelRoute:
         max_body=max_body,
         idempotent=not idempotent.present or idempotent.boolean(),
         dialect=value.field("dialect").or_else(Dialect.MARKED, lambda it: _choice(it, Dialect)),
-        protocol=value.field("protocol").or_else(Protocol.HTTP1, lambda it: _choice(it, Protocol)),
+        protocol=protocol,
         thresholds=value.field("slow").or_else((), _thresholds),
         stable=stable,
         candidate=candidate,
@@ -158,8 +159,8 @@ def write_endpoint(endpoint: Endpoint) -> str:
     return f"[{endpoint.address}]:{endpoint.port}" if ":" in endpoint.address else f"{endpoint.address}:{endpoint.port}"
 
 
-def _arms(value: Value) -> tuple[Arm, Arm | None]:
-    arms = [_arm(item) for item in value.items()]
+def _arms(value: Value, protocol: Protocol) -> tuple[Arm, Arm | None]:
+    arms = [_arm(item, protocol) for item in value.items()]
     by_role: dict[Role, Arm] = {arm.role: arm for arm in arms}
     if Role.STABLE not in by_role or len(by_role) != len(arms):
         raise value.refuse("must hold one stable arm and at most one candidate")
@@ -170,14 +171,18 @@ def _arms(value: Value) -> tuple[Arm, Arm | None]:
     return by_role[Role.STABLE], by_role.get(Role.CANDIDATE)
 
 
-def _arm(value: Value) -> Arm:
+def _arm(value: Value, protocol: Protocol) -> Arm:
+    """One arm. Servers that speak HTTP/2 in clear text are asked by gRPC at the same port, unless there is another."""
     value.only("revision", "role", "weight", "endpoints", "grpcEndpoints")
+    endpoints = _endpoints(value.field("endpoints"))
     return Arm(
         revision=value.field("revision").text(*_NAME),
         role=_choice(value.field("role"), Role),
         weight=value.field("weight").integer(0, FULL_WEIGHT),
-        endpoints=_endpoints(value.field("endpoints")),
-        grpc_endpoints=value.field("grpcEndpoints").or_else((), _endpoints),
+        endpoints=endpoints,
+        grpc_endpoints=value.field("grpcEndpoints").or_else(
+            endpoints if protocol is Protocol.HTTP2 else (), _endpoints
+        ),
     )
 
 
