@@ -72,7 +72,16 @@ def only(*lines: str) -> Tally:
         pytest.param(line(7, grpc="13"), {"errors": 7}, id="gRPC INTERNAL"),
         pytest.param(line(7, grpc="3"), {}, id="gRPC INVALID_ARGUMENT of the caller's own making"),
         pytest.param(line(7, grpc="3", scope=2), {"refused": 7}, id="another server's INVALID_ARGUMENT"),
-        pytest.param(line(7, grpc="8"), {"saturated": 7}, id="gRPC RESOURCE_EXHAUSTED"),
+        pytest.param(line(7, grpc="8", saturated="1"), {"saturated": 7}, id="RESOURCE_EXHAUSTED of ours, marked"),
+        pytest.param(line(7, grpc="8"), {}, id="RESOURCE_EXHAUSTED by a message that is too large"),
+        pytest.param(line(7, grpc="8", scope=2), {"saturated": 7}, id="another server's RESOURCE_EXHAUSTED"),
+        pytest.param(line(7, grpc="12"), {}, id="a method that is not there"),
+        pytest.param(line(7, grpc="12", scope=2), {"errors": 7}, id="another server's UNIMPLEMENTED"),
+        *(
+            pytest.param(line(7, grpc=status, scope=scope), {"errors": 7}, id=f"gRPC {status}, scope {scope}")
+            for status in ("1", "2", "4", "10", "13", "14", "15", "17", "99", "-1")
+            for scope in (1, 2)
+        ),
         pytest.param(line(7, kind="end", code=503, flags="UH"), {"unavailable": 7, "felt": 7}, id="no pod to try"),
     ],
 )
@@ -95,6 +104,9 @@ def test_a_first_try_has_one_outcome(told: str, expected: dict[str, int]) -> Non
         (line(2, kind="end", code=200, flags="UT", grpc="14", attempt="2"), 2),
         (line(2, kind="end", code=200, grpc="13"), 2),
         (line(2, kind="end", code=200, grpc="8"), 0),
+        (line(2, kind="end", code=200, grpc="-1"), 2),
+        (line(2, kind="end", code=200, grpc="12"), 0),
+        (line(2, kind="end", code=200, grpc="12", scope=2), 2),
     ],
 )
 def test_the_end_of_a_request_says_what_its_caller_felt_and_is_no_further_request(told: str, felt: int) -> None:
@@ -151,7 +163,7 @@ def test_reading_again_adds_only_what_is_new_and_forgets_scopes_that_are_over() 
         flags=st.frozensets(st.sampled_from(["-", "UT", "UC", "UF", "URX", "UH", "UPE"]), max_size=2),
         refused=st.booleans(),
         saturated=st.booleans(),
-        grpc=st.none() | st.integers(0, 17),
+        grpc=st.none() | st.integers(-1, 17),
         band=st.sampled_from(bands(1_000, MARKED.thresholds)),
     ),
     st.sampled_from([MARKED, PLAIN]),

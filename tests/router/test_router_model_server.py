@@ -144,6 +144,22 @@ def test_a_refusal_counts_the_same_over_http_and_grpc(deployed: Deployed) -> Non
     assert deployed.counts("candidate") == {"requests": 3, "refused": 2, "repeats": 2}
 
 
+def test_a_callers_own_mistakes_over_grpc_are_neither_counted_nor_repeated(
+    deployed: Deployed, channel: grpc.Channel
+) -> None:
+    deployed.split(10_000)
+    before = deployed.total()
+    told = []
+    for method, message in (("ModelInfer", b"x" * 2**21), ("ModelExplain", b"")):
+        call = channel.unary_unary(f"/inference.GRPCInferenceService/{method}")
+        with pytest.raises(grpc.RpcError) as refused:
+            call(message, timeout=30)
+        told.append(refused.value.code())
+    assert told == [grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNIMPLEMENTED]
+    deployed.settled(before + 2)
+    assert deployed.counts("candidate") == {"requests": 2}
+
+
 def test_what_a_caller_may_ask_over_grpc_besides_predictions(deployed: Deployed, channel: grpc.Channel) -> None:
     deployed.split(5_000)
     before = deployed.total()

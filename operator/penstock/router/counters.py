@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from penstock.router.envoy.bands import Band, read_band
 from penstock.router.envoy.listeners import END, SCOPE, TRY
+from penstock.router.grpc_status import Meaning, meaning
 from penstock.router.plan import RouterState, Scope
 from penstock.router.routing import Dialect, Role
 from penstock.router.tally import NAMES, Tally
@@ -20,9 +21,6 @@ _BENIGN = frozenset({"", "-", "UT", "URX"})
 _TOO_LATE = "UT"
 _CALLER_LEFT = frozenset({"DC", "DR"})
 _ONLY_RETRIES_SPENT = frozenset({"URX", "UT", "-", ""})
-_GRPC_FAILED = frozenset({2, 4, 12, 13, 14, 15})
-_GRPC_REFUSED = frozenset({3, 9, 11})
-_GRPC_SATURATED = 8
 
 _HEAD = rf"{SCOPE}\.(?P<model>[^.]+)\.(?P<generation>\d+)\.(?P<kind>{TRY}|{END})"
 _WHOSE = r"\.slot\.(?P<role>[cs])(?P<slot>\d+)(?P<hedged>h?)\.attempt\.(?P<attempt>[^.]*)"
@@ -146,35 +144,39 @@ def _outcome(answer: Answer, scope: Scope) -> str:
         return "cancelled"
     if _is_saturated(answer, scope):
         return "saturated"
-    if answer.code >= 500 or answer.grpc in _GRPC_FAILED:
+    if _is_error(answer, scope):
         return "errors"
     return "refused" if _is_refused(answer, scope) else ""
 
 
+def _is_error(answer: Answer, scope: Scope) -> bool:
+    return answer.code >= 500 or meaning(answer.grpc, scope.dialect) is Meaning.FAILED
+
+
 def _is_saturated(answer: Answer, scope: Scope) -> bool:
     marked = scope.dialect is Dialect.MARKED and answer.saturated
-    return marked or answer.code == 429 or answer.grpc == _GRPC_SATURATED
+    return marked or answer.code == 429 or meaning(answer.grpc, scope.dialect) is Meaning.SATURATED
 
 
 def _is_refused(answer: Answer, scope: Scope) -> bool:
     if scope.dialect is Dialect.MARKED:
         return answer.refused
-    return answer.code in (400, 422) or answer.grpc in _GRPC_REFUSED
+    return answer.code in (400, 422) or meaning(answer.grpc, scope.dialect) is Meaning.REFUSED
 
 
 def _tally(kind: str, answer: Answer, scope: Scope) -> Tally:
     first = answer.attempt in ("", "1")
     if kind == TRY:
         return first_try(answer, scope) if first or (answer.hedged and not answer.by_shield) else Tally(repeats=1)
-    felt = Tally(felt=int(_is_felt(answer)))
+    felt = Tally(felt=int(_is_felt(answer, scope)))
     return felt.plus(first_try(answer, scope)) if first and answer.flags & NO_POD else felt
 
 
-def _is_felt(answer: Answer) -> bool:
+def _is_felt(answer: Answer, scope: Scope) -> bool:
     """Whether the caller was still there and got a 5xx or its like in gRPC, a broken answer, or none."""
     if answer.flags & _CALLER_LEFT:
         return False
-    failed = answer.code >= 500 or answer.code == 0 or answer.grpc in _GRPC_FAILED
+    failed = answer.code == 0 or _is_error(answer, scope)
     return failed or bool(answer.flags - _ONLY_RETRIES_SPENT)
 
 

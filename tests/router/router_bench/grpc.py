@@ -14,6 +14,7 @@ from router_bench.servers import ServerThread
 
 PATH = "/inference.GRPCInferenceService/ModelInfer"
 _MESSAGE = b"\0\0\0\0\x02ok"
+_LAST = 20
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,8 @@ class GrpcServer:
         try:
             while data := await reader.read(2**16):
                 for event in connection.receive_data(data):
+                    if isinstance(event, h2.events.DataReceived):
+                        connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
                     if isinstance(event, h2.events.StreamEnded):
                         self.total += 1
                         self._thread.loop.call_later(
@@ -125,6 +128,48 @@ async def _give_up(port: int, count: int, patience: float) -> None:
     writer.close()
 
 
+async def _give_up_again(port: int, batches: int, calls: int, patience: float) -> int:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
+    connection.initiate_connection()
+    answered: list[int] = []
+    for asked, seconds in (*((calls, patience) for _ in range(batches)), (_LAST, 30.0)):
+        streams = {_ask(connection, PATH) for _ in range(asked)}
+        writer.write(connection.data_to_send())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while streams:
+                    data = await reader.read(2**16)
+                    assert data, f"closed after {len(answered)} answers"
+                    for event in connection.receive_data(data):
+                        assert not isinstance(event, h2.events.ConnectionTerminated), event
+                        if isinstance(event, h2.events.StreamEnded) and event.stream_id in streams:
+                            streams.discard(event.stream_id)
+                            answered.append(asked)
+                    writer.write(connection.data_to_send())
+        for stream in streams:
+            connection.reset_stream(stream, h2.errors.ErrorCodes.CANCEL)
+        writer.write(connection.data_to_send())
+    writer.close()
+    assert answered.count(_LAST) == _LAST
+    return len(answered) - _LAST
+
+
+async def _settings_of(port: int) -> dict[str, int]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
+    connection.initiate_connection()
+    _ask(connection, PATH)
+    await _ending(connection, reader, writer)
+    writer.close()
+    told = connection.remote_settings
+    return {
+        "streams": told.max_concurrent_streams,
+        "stream window": told.initial_window_size,
+        "connection window": connection.outbound_flow_control_window + len(_MESSAGE),
+    }
+
+
 def _ask(connection: h2.connection.H2Connection, path: str) -> int:
     stream = connection.get_next_available_stream_id()
     connection.send_headers(stream, [
@@ -171,6 +216,18 @@ def _raw(event: h2.events.ResponseReceived | h2.events.TrailersReceived) -> list
 def call(port: int, count: int, path: str = PATH) -> list[int]:
     """The gRPC status of each of so many calls, one after the other; -1 where there was none."""
     return asyncio.run(_call(port, count, path))
+
+
+def give_up_again(port: int, batches: int, calls: int, patience: float) -> int:
+    """So many times as many calls at once on one connection, each time cancelled after so many seconds, and then some that
+    wait for their answers; how many were answered in time of the others. Fails if the connection or one that waits is
+    lost."""
+    return asyncio.run(_give_up_again(port, batches, calls, patience))
+
+
+def settings_of(port: int) -> dict[str, int]:
+    """What a server says of its connections: streams at once, and bytes ahead of being read."""
+    return asyncio.run(_settings_of(port))
 
 
 def give_up(port: int, count: int, patience: float) -> None:

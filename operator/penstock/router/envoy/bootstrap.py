@@ -14,6 +14,15 @@ _KEPT_COUNTERS = (f"{SCOPE}.", f"http.{HTTP_STATS}.", "cluster_manager.", "liste
 """Counters of single clusters and listeners stay out: with hundreds of models they cost megabytes and make each look
 at the counters hold up Envoy's main thread, which also takes changes of weight."""
 
+_LIMITS: Resource = {
+    "overload.premature_reset_total_stream_count": 1_000_000_000,
+    "http.max_requests_per_io_cycle": 10,
+}
+"""Envoy closes a connection once half of at least 500 requests were taken back within a second or two. That is what a
+caller with short deadlines does while a model hangs, and its other calls would be lost with the connection: never here.
+What the guard is for, connections that open and take back requests without end, is bounded otherwise: each gets its
+turn after so many requests."""
+
 
 def bootstrap(folder: Path) -> str:
     """The bootstrap document for an Envoy whose files are in this folder."""
@@ -24,7 +33,9 @@ def bootstrap(folder: Path) -> str:
             "cds_config": file_source(folder / FILES["cds"]),
             "lds_config": file_source(folder / FILES["lds"]),
         },
-        "layered_runtime": {"layers": [{"name": "admin", "admin_layer": {}}]},
+        "layered_runtime": {
+            "layers": [{"name": "limits", "static_layer": _LIMITS}, {"name": "admin", "admin_layer": {}}]
+        },
         "stats_config": {
             "use_all_default_tags": False,
             "stats_matcher": {"inclusion_list": {"patterns": [{"prefix": prefix} for prefix in _KEPT_COUNTERS]}},

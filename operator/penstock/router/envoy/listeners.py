@@ -8,7 +8,9 @@ from penstock.router.envoy.bands import Band, bands
 from penstock.router.envoy.clusters import METADATA, SHIELD_MARK
 from penstock.router.envoy.resources import Resource, extension, file_source, header, seconds, socket_address, typed
 from penstock.router.envoy.routes import ROUTES
+from penstock.router.grpc_status import no_failures
 from penstock.router.plan import LONGEST_UPLOAD, InForce
+from penstock.router.routing import Dialect
 
 HTTP_STATS = "models"
 """Prefix of Envoy's own counters of requests in flight, over all models."""
@@ -21,6 +23,14 @@ SCOPE = "penstock"
 
 MOST_COUNTERS = 2_000
 """Most counters of one model: a model server that makes up status codes must not fill Envoy's memory."""
+
+CALLS_OF_A_CONNECTION = 256
+"""Most HTTP/2 requests at once on a caller's connection; clients keep the rest back, or open another connection. Many, as
+a gRPC client has one connection for everything, and bounded, as each may be kept for its repetition (`maxBody`)."""
+STREAM_WINDOW = 2**20
+"""Bytes that a caller may send of one request before Envoy asked for more: no more than is kept of most."""
+CONNECTION_WINDOW = 4 * 2**20
+"""The same for all requests on a connection. One that is not read on must not stop the others."""
 
 _HCM = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _CODE = ("code", "%RESPONSE_CODE%")
@@ -59,7 +69,7 @@ def model_listener(model: InForce, bind: str, routes_file: Path) -> Resource:
             "config_source": file_source(routes_file),
         },
         early_header_mutation_extensions=[_name_model(route.name)],
-        access_log=[_counter(model, END, _END_TAGS, _UNHAPPY)],
+        access_log=[_counter(model, END, _END_TAGS, _unhappy(model.scope.dialect))],
         http_filters=[router],
         request_timeout=f"{LONGEST_UPLOAD:g}s",
     )
@@ -86,7 +96,18 @@ def ready_listener(bind: str, port: int) -> Resource:
 
 
 def _listener(name: str, address: Resource, **http: object) -> Resource:
-    manager = extension("http", _HCM, codec_type="AUTO", request_headers_timeout=seconds(10_000), **http)
+    manager = extension(
+        "http",
+        _HCM,
+        codec_type="AUTO",
+        request_headers_timeout=seconds(10_000),
+        http2_protocol_options={
+            "max_concurrent_streams": CALLS_OF_A_CONNECTION,
+            "initial_stream_window_size": STREAM_WINDOW,
+            "initial_connection_window_size": CONNECTION_WINDOW,
+        },
+        **http,
+    )
     return typed(
         "envoy.config.listener.v3.Listener",
         name=name,
@@ -138,21 +159,22 @@ def _lasting(band: Band) -> Resource:
     return limits[0] if len(limits) == 1 else {"and_filter": {"filters": limits}}
 
 
+GRPC_TYPES = r"application/grpc(\+.*)?"
+"""Content types that Envoy takes for gRPC; gRPC-Web is not among them."""
 _GRPC_REQUEST: Resource = {
-    "header_filter": {"header": {"name": "content-type", "string_match": {"prefix": "application/grpc"}}}
+    "header_filter": {"header": {"name": "content-type", "string_match": {"safe_regex": {"regex": GRPC_TYPES}}}}
 }
 """Envoy takes every answer without a status for one of UNKNOWN: REST is to be asked for none."""
-_GRPC_FAILED: Resource = {
-    "grpc_status_filter": {
-        "statuses": ["UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"]
+
+
+def _unhappy(dialect: Dialect) -> Resource:
+    failed: Resource = {"grpc_status_filter": {"statuses": list(no_failures(dialect)), "exclude": True}}
+    return {
+        "or_filter": {
+            "filters": [
+                _compare("status_code_filter", "GE", 500),
+                {"response_flag_filter": {}},
+                {"and_filter": {"filters": [_GRPC_REQUEST, failed]}},
+            ]
+        }
     }
-}
-_UNHAPPY: Resource = {
-    "or_filter": {
-        "filters": [
-            _compare("status_code_filter", "GE", 500),
-            {"response_flag_filter": {}},
-            {"and_filter": {"filters": [_GRPC_REQUEST, _GRPC_FAILED]}},
-        ]
-    }
-}

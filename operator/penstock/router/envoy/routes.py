@@ -5,9 +5,10 @@ gRPC has the same routes once more, to where the pods answer it. They have the s
 
 from collections.abc import Iterable, Mapping
 
-from penstock.router.contract import HEADER_ASSIGNED, HEADER_MODEL, HEADER_REFUSED
+from penstock.router.contract import HEADER_ASSIGNED, HEADER_MODEL, HEADER_REFUSED, HEADER_SATURATED
 from penstock.router.envoy.clusters import cluster_name, is_shielded, shield_name, shielded_name
 from penstock.router.envoy.resources import Resource, extension, header, json_text, seconds, typed
+from penstock.router.grpc_status import fine
 from penstock.router.routing import Arm, Dialect, Lane, ModelRoute, Role
 
 ROUTES = "models"
@@ -18,15 +19,14 @@ UNCOUNTED = "-"
 
 NEVER_REACHED = "connect-failure,refused-stream,reset-before-request"
 """Failures after which a repetition is always safe: no model saw the request."""
-GRPC_FAILURES: Mapping[Dialect, str] = {
-    Dialect.MARKED: "^(2|4|8|12|13|14|15)$",
-    Dialect.PLAIN: "^(2|3|4|8|9|11|12|13|14|15)$",
-}
-"""What REST's 5xx, 429 and, of other servers, refusals are to gRPC, as far as they come without an answer before them."""
 
 _PROBES: Mapping[Lane, tuple[str, ...]] = {
     Lane.HTTP: ("/v2/health/",),
-    Lane.GRPC: ("/grpc.", "/inference.GRPCInferenceService/Server"),
+    Lane.GRPC: (
+        "/grpc.",
+        "/inference.GRPCInferenceService/ServerLive",
+        "/inference.GRPCInferenceService/ServerReady",
+    ),
 }
 """Prefixes of what is asked of a server and not of its model: whether it is live and ready, and what can be called."""
 
@@ -130,10 +130,7 @@ def _candidate_action(route: ModelRoute, candidate: Arm, lane: Lane) -> Resource
         shield |= {
             "retry_on": "5xx,reset,connect-failure,refused-stream,retriable-headers,retriable-status-codes",
             "retriable_status_codes": [429] if route.dialect is Dialect.MARKED else [400, 422, 429],
-            "retriable_headers": [
-                {"name": "grpc-status", "string_match": {"safe_regex": {"regex": GRPC_FAILURES[route.dialect]}}},
-                {"name": HEADER_REFUSED, "present_match": True},
-            ],
+            "retriable_headers": list(_retriable(route.dialect)),
             "per_try_timeout": seconds(route.try_timeout),
         }
     return {
@@ -142,6 +139,16 @@ def _candidate_action(route: ModelRoute, candidate: Arm, lane: Lane) -> Resource
         "retry_policy": shield,
         "hedge_policy": {"hedge_on_per_try_timeout": is_hedged(route, candidate, lane)},
     }
+
+
+def _retriable(dialect: Dialect) -> Iterable[Resource]:
+    """Headers of an answer that is not the caller's. A gRPC status is among them where nothing was answered before it; a
+    header that is not there does not match, inverted or not."""
+    regex = "|".join(map(str, fine(dialect)))
+    yield {"name": "grpc-status", "string_match": {"safe_regex": {"regex": regex}}, "invert_match": True}
+    yield {"name": HEADER_REFUSED, "present_match": True}
+    if dialect is Dialect.MARKED:
+        yield {"name": HEADER_SATURATED, "present_match": True}
 
 
 _IN_ORDER = (Lane.GRPC, Lane.HTTP)
