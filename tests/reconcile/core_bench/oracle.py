@@ -28,9 +28,9 @@ def assert_reachable(api: ApiModel, pods: list[Mapping[str, Any]], serving: Mapp
     table = json.loads(api.objects[("ConfigMap", router_name("default"))]["data"]["table.json"])
     (model,) = (it for it in table["models"] if it["name"] == name)
     service = api.objects[("Service", name)]
-    assert {port["name"]: port["targetPort"] for port in service["spec"]["ports"]} == dict.fromkeys(
-        ("http", "grpc"), model["port"]
-    )
+    names = ("http", "grpc") if service["spec"]["type"] == "ClusterIP" else ("http",)
+    ports = {port["name"]: port["targetPort"] for port in service["spec"]["ports"]}
+    assert ports == dict.fromkeys(names, model["port"])
     selector = service["spec"]["selector"].items()
     routers = [pod["metadata"]["name"] for pod in pods if _is_ready(pod) and selector <= _labels(pod).items()]
     assert routers, "no router is ready"
