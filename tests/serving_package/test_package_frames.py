@@ -2,6 +2,9 @@
 
 import copy
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ from penstock_serving.compile.proof import compile_and_prove
 from penstock_serving.compile.result import Proven
 from penstock_serving.jobs.columns import datatypes, plain
 from penstock_serving.jobs.package import package
+from penstock_serving.jobs.positions import positioned
 from penstock_serving.jobs.reference import read_signature
 from penstock_serving.jobs.suit import suited
 from penstock_serving.model.dataframe import FramedModel
@@ -40,6 +44,7 @@ from sklearn.ensemble import (
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.model_selection import GridSearchCV
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
 
@@ -298,7 +303,7 @@ def column(dtype: str) -> "pd.Series[Any]":
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_a_frame_comes_back_from_a_matrix_as_it_was(dtype: str, beside: str) -> None:
     frame = pd.DataFrame({"x": column(dtype), "beside": column(beside)})
-    pd.testing.assert_frame_equal(framed(frame).frame(_matrix(frame)), frame)
+    pd.testing.assert_frame_equal(framed(frame).given(_matrix(frame)), frame)
 
 
 @pytest.mark.parametrize("ordered", [True, False])
@@ -306,10 +311,10 @@ def test_a_category_keeps_its_levels_their_order_and_one_more_for_what_was_never
     dtype = pd.CategoricalDtype(["S", "M", "L"], ordered=ordered)
     frame = pd.DataFrame({"x": pd.Series(["L", None, "S"], dtype=dtype)})
     model = framed(frame)
-    made = model.frame(np.array([["L"], [None], ["S"], ["XL"], ["XS"]], dtype=object))["x"]
+    made = model.given(np.array([["L"], [None], ["S"], ["XL"], ["XS"]], dtype=object))["x"]
     assert made.cat.codes.tolist() == [2, -1, 0, 3, 3]
     assert made.cat.ordered == ordered
-    assert model.frame(np.array([["XS"]], dtype=object))["x"].cat.codes.tolist() == [3]
+    assert model.given(np.array([["XS"]], dtype=object))["x"].cat.codes.tolist() == [3]
 
 
 NARROW = ["int8", "uint8", "int16", "int64", "Int8", "UInt16", "Int64", "bool", "boolean"]
@@ -366,10 +371,10 @@ def test_what_a_row_is_to_the_model_does_not_depend_on_the_rows_beside_it(dtype:
     else:
         asked_of = [*values, *([np.nan] if model.series["x"].holds_missing else [])]
     rows = np.array([[value, "a"] for value in asked_of], dtype=object)
-    together = model.frame(rows)["x"]
+    together = model.given(rows)["x"]
     for at in range(len(rows)):
         pd.testing.assert_series_equal(
-            model.frame(rows[at : at + 1])["x"].reset_index(drop=True), together[at : at + 1].reset_index(drop=True)
+            model.given(rows[at : at + 1])["x"].reset_index(drop=True), together[at : at + 1].reset_index(drop=True)
         )
 
 
@@ -466,6 +471,89 @@ def test_a_name_that_occurs_twice_and_a_golden_row_without_a_column_are_named(tm
         package(Named(), frame, tmp_path / "model", {"a": np.arange(2.0)})
 
 
+def tell_imports(directory: Path, digest: str, folder: Path) -> str:
+    """What loading a package and asking it once imports."""
+    code = (
+        "import sys; from pathlib import Path; from penstock_serving.model.load import load_model\n"
+        "from penstock_serving.protocol import v2\n"
+        "model = load_model(Path(sys.argv[1]), sys.argv[2])\n"
+        "model.method('predict')(v2.decode_call(model.golden.request, None, model.signature).matrix)\n"
+        "print(model.signature.asked.value, *({'sklearn', 'pandas'} & set(sys.modules)))"
+    )
+    words = [sys.executable, "-c", code, str(directory), digest]
+    # tests' own modules are what the package's pickle names
+    ended = subprocess.run(words, capture_output=True, text=True, check=False, cwd=folder, env=os.environ | HERE)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout.strip()
+
+
+HERE = {"PYTHONPATH": str(Path(__file__).parents[2])}
+NEAREST = KNeighborsClassifier(3)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "columns", "told"),
+    [
+        (by_name(NEAREST), [*FRAME], "positions sklearn"),
+        (
+            GridSearchCV(by_name(NEAREST), {"kneighborsclassifier__n_neighbors": [3, 4]}, cv=2),
+            [*FRAME],
+            "positions sklearn",
+        ),
+        (make_pipeline(NEAREST), ["amount", "age"], "matrix sklearn"),
+        (by_name(NEAREST).set_output(transform="pandas"), [*FRAME], "frame pandas sklearn"),
+        (make_pipeline(FunctionTransformer(np.abs), NEAREST), ["amount", "age"], "matrix sklearn"),
+    ],
+    ids=["by name", "a search", "numbers", "steps of DataFrames", "a function of numbers"],
+)
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+def test_pandas_is_imported_only_where_a_model_must_have_a_dataframe(
+    estimator: Any, columns: list[str], told: str, tmp_path: Path
+) -> None:
+    frame = FRAME[columns]
+    digest = package(estimator.fit(frame, LABELS), frame, tmp_path / "model")
+    asked_by, *imported = tell_imports(tmp_path / "model", digest, tmp_path).split()
+    assert [asked_by, *sorted(imported)] == told.split()
+    model = load_model(tmp_path / "model", digest)
+    np.testing.assert_array_equal(asked(model, frame), estimator.predict(frame))
+
+
+@pytest.mark.parametrize(
+    "what",
+    ["single precision", "a function", "a time", "categories of boosting", "no chooser"],
+)
+def test_what_could_answer_otherwise_by_position_is_asked_by_a_dataframe(what: str) -> None:
+    frame, words = FRAME[["amount", "country"]], OneHotEncoder(sparse_output=False)
+    estimator: Any = make_pipeline(
+        ColumnTransformer([("n", StandardScaler(), ["amount"]), ("w", words, ["country"])]), NEAREST
+    )
+    match what:
+        case "single precision":
+            frame = frame.astype({"amount": "float32"})
+        case "a function":
+            steps = [("n", FunctionTransformer(Tripled()), ["amount"]), ("w", words, ["country"])]
+            estimator = make_pipeline(ColumnTransformer(steps), NEAREST)
+        case "a time":
+            frame = frame.assign(at=pd.date_range("2026-01-01", periods=ROWS, freq="h"))
+        case "categories of boosting":
+            frame = frame.astype({"country": "category"})
+            estimator = HistGradientBoostingClassifier(max_iter=3)
+        case "no chooser":
+            frame, estimator = frame[["country"]], make_pipeline(words, NEAREST)
+    model = _model(estimator.fit(frame, LABELS), frame)
+    signature, matrix = model.signature, _matrix(frame)
+    found = suited(estimator, frame).model
+    assert positioned(found, signature, matrix) is None
+
+
+def test_the_model_that_is_packaged_is_left_as_it_is(tmp_path: Path) -> None:
+    estimator = by_name(KNeighborsClassifier(3)).fit(FRAME, LABELS)
+    before = estimator.predict(FRAME)
+    package(estimator, FRAME, tmp_path / "model")
+    np.testing.assert_array_equal(estimator.predict(FRAME), before)
+    assert estimator.feature_names_in_.tolist() == [*FRAME]
+
+
 def test_times_that_the_pipeline_drops_are_in_nobody_s_way(tmp_path: Path) -> None:
     frame = FRAME.assign(at=pd.date_range("2026-01-01", periods=ROWS, freq="37min"))
     model = served(by_name(LogisticRegression(max_iter=500)).fit(frame, LABELS), frame, tmp_path)
@@ -501,7 +589,7 @@ def test_a_damaged_signature_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(BadModelError, match=r"signature.json: columns\[2\].series"):
         load(json.dumps(document).encode())
     del document["columns"][2]["series"]
-    with pytest.raises(BadModelError, match="either all of a DataFrame or none"):
+    with pytest.raises(BadModelError, match="all of a DataFrame, or where it is asked by a matrix none"):
         load(json.dumps(document).encode())
 
 

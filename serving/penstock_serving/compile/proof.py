@@ -20,7 +20,7 @@ from penstock_serving.compile.independence import Method, array_methods, method_
 from penstock_serving.compile.opening import open_bytes, plan_of, refusals
 from penstock_serving.compile.plan import Plan
 from penstock_serving.compile.result import Compared, Proof, Proven, Unproven, Versions
-from penstock_serving.model.dataframe import bare
+from penstock_serving.model.asked import bare
 from penstock_serving.model.errors import BadModelError
 from penstock_serving.model.frame import Matrix
 from penstock_serving.model.signature import Signature

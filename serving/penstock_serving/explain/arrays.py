@@ -16,7 +16,7 @@ from penstock_serving.explain.read_models import Read, read_model
 from penstock_serving.explain.read_stages import Stages, read_steps
 from penstock_serving.explain.stages import UnseenValueError, apply, floats
 from penstock_serving.explain.unexplained import NotExplained, UnsupportedError
-from penstock_serving.model.dataframe import bare
+from penstock_serving.model.asked import bare
 from penstock_serving.model.datatype import FLOATS
 from penstock_serving.model.frame import Matrix
 from penstock_serving.model.search import found

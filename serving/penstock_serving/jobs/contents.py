@@ -14,11 +14,13 @@ from penstock_serving.jobs.columns import plain
 from penstock_serving.jobs.compiling import Equal, compiled_form, explainer
 from penstock_serving.jobs.histograms import reference_histograms
 from penstock_serving.jobs.importance import importance
+from penstock_serving.jobs.positions import positioned
 from penstock_serving.jobs.reference import Bounds, read_signature
 from penstock_serving.jobs.suit import Dtypes, suited
 from penstock_serving.model import card as cards
 from penstock_serving.model import serving as serving_json
 from penstock_serving.model.card import Card
+from penstock_serving.model.dataframe import FramedModel
 from penstock_serving.model.errors import BadModelError
 from penstock_serving.model.files import (
     CARD_FILE,
@@ -32,6 +34,7 @@ from penstock_serving.model.files import (
 )
 from penstock_serving.model.frame import Frame, Matrix, assemble
 from penstock_serving.model.outputs import methods
+from penstock_serving.model.series import Asked
 from penstock_serving.model.serving import Compiled, Serving
 from penstock_serving.model.signature import Signature
 from penstock_serving.model.signature_json import dump
@@ -107,7 +110,10 @@ def _made(source: Source, reference: Reference, card: Card) -> Contents:
     found = suited(source.model, reference.frame, reference.dtypes)
     model = found.model
     signature, matrix = read_signature(model, found.columns, reference.bounds)
-    ask = methods(model, [output.name for output in signature.outputs])
+    by_position = positioned(model, signature, matrix) if isinstance(model, FramedModel) else None
+    if by_position is not None:
+        signature = replace(signature, asked=Asked.POSITIONS)
+    ask = methods(by_position or model, [output.name for output in signature.outputs])
     rows = matrix[spread(len(matrix))] if reference.golden is None else _golden_rows(reference.golden, signature)
     files = {
         source.file: source.content,

@@ -17,7 +17,7 @@ from penstock_serving.model.datatype import Datatype
 from penstock_serving.model.errors import BadModelError
 from penstock_serving.model.frame import Frame, Matrix, assemble, column_datatype, names
 from penstock_serving.model.outputs import methods
-from penstock_serving.model.series import Series
+from penstock_serving.model.series import Asked, Series
 from penstock_serving.model.signature import (
     MAX_CATEGORIES,
     MAX_COLUMNS,
@@ -82,6 +82,7 @@ def _read(model: Any, frame: Frame, bounds: Bounds) -> tuple[Signature, Matrix]:
             outputs=(_output(default, predictions), *_further_outputs(served, default, matrix)),
             classes=classes,
             prediction_edges=_edges(predictions) if _is_regression(default, predictions, classes) else (),
+            asked=Asked.FRAME if isinstance(model, FramedModel) else Asked.MATRIX,
             versions=Versions(platform.python_version(), sklearn.__version__, np.__version__, joblib.__version__),
         ),
         matrix,

@@ -1,7 +1,7 @@
 """How a fitted model wants its rows: as a matrix, or as the DataFrame that it was fitted on; its columns in its order."""
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from penstock_serving.model.datatype import Datatype
 from penstock_serving.model.errors import BadModelError
 from penstock_serving.model.frame import Frame, Matrix, assemble
 from penstock_serving.model.outputs import methods
+from penstock_serving.model.parts import parts
 from penstock_serving.model.signature import OUTPUTS
 
 _ROWS = 256
@@ -95,7 +96,7 @@ def _was_framed(model: Any) -> bool:
     """Whether a step shows that it was given a DataFrame: by names, or NaN among texts, of which a matrix has none."""
     return any(
         _names_of(part) or any(_holds_nan_text(values) for values in _listed(getattr(part, "categories_", None)))
-        for part in _parts(model)
+        for part in parts(model)
     )
 
 
@@ -106,21 +107,6 @@ def _listed(found: Any) -> list[Any]:
 def _holds_nan_text(values: Any) -> bool:
     listed = values.tolist() if isinstance(values, np.ndarray) and values.dtype == object else []
     return any(isinstance(value, str) for value in listed) and any(value != value for value in listed)
-
-
-def _parts(model: Any) -> Iterator[Any]:
-    """The model, its steps, and theirs."""
-    waiting, seen = [model], set[int]()
-    while waiting:
-        part = waiting.pop()
-        if isinstance(part, list | tuple):
-            waiting += part
-        elif isinstance(part, dict):
-            waiting += part.values()
-        elif hasattr(part, "get_params") and hasattr(part, "__dict__") and id(part) not in seen:
-            seen.add(id(part))
-            yield part
-            waiting += vars(part).values()
 
 
 def _telling(columns: Mapping[str, Plain]) -> list[int]:

@@ -28,9 +28,11 @@ class Border:
             raise self.bad("the content", "JSON text") from error
         return found
 
-    def document(self, content: bytes, form: str, keys: set[str]) -> dict[str, Any]:
-        """The whole file: an object of exactly these keys besides `format`, which is `form`."""
-        root = self.fields(self.parsed(content), "the content", {"format", *keys})
+    def document(
+        self, content: bytes, form: str, keys: set[str], optional: frozenset[str] = frozenset()
+    ) -> dict[str, Any]:
+        """The whole file: an object of exactly these keys, and perhaps the optional ones, besides `format`: `form`."""
+        root = self.fields(self.parsed(content), "the content", {"format", *keys}, optional)
         if root["format"] != form:
             raise self.bad("format", repr(form))
         return root

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from penstock_serving import contract
+from penstock_serving.model.asked import AskedModel
 from penstock_serving.model.errors import BadModelError
 from penstock_serving.model.frame import Matrix
 from penstock_serving.model.series import CATEGORY_DTYPE, Missing, Series
-from penstock_serving.model.signature import OUTPUTS, Signature
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,44 +20,20 @@ UNSEEN = "\N{REPLACEMENT CHARACTER} never seen"
 _Column = Callable[[Matrix], Any]
 
 
-class FramedModel:
-    """An estimator that wants a DataFrame, asked by matrices [rows, columns] as serving makes them.
-
-    Its methods are those of `OUTPUTS` that the estimator has; every other attribute is the estimator's. Raises
-    `BadModelError` (Misconfigured) where pandas is not installed.
-    """
+class FramedModel(AskedModel):
+    """An estimator that wants a DataFrame. Raises `BadModelError` (Misconfigured) where pandas is not installed."""
 
     def __init__(self, estimator: Any, series: Mapping[str, Series]) -> None:
-        self.estimator, self.series = estimator, dict(series)
         pandas = require_pandas()
-        self._frame = pandas.DataFrame
-        self._columns = {name: _reader(pandas, one) for name, one in series.items()}
+        columns = {name: _reader(pandas, one) for name, one in series.items()}
 
-    def __getattr__(self, name: str) -> Any:
-        if name == "estimator":  # asked before it is there, while a copy is made
-            raise AttributeError(name)
-        found = getattr(self.estimator, name)
-        return self._asked(found) if name in OUTPUTS and callable(found) else found
+        def given(matrix: Matrix) -> "pd.DataFrame":
+            made: pd.DataFrame = pandas.DataFrame(
+                {name: read(matrix[:, place]) for place, (name, read) in enumerate(columns.items())}
+            )
+            return made
 
-    def frame(self, matrix: Matrix) -> "pd.DataFrame":
-        """The rows of a matrix [rows, columns], which hold nothing that the dtypes do not, as a DataFrame."""
-        columns = {name: read(matrix[:, place]) for place, (name, read) in enumerate(self._columns.items())}
-        made: pd.DataFrame = self._frame(columns)
-        return made
-
-    def _asked(self, method: Callable[[Any], Any]) -> Callable[[Matrix], Any]:
-        return lambda matrix: method(self.frame(matrix))
-
-
-def bare(model: Any) -> Any:
-    """The estimator itself, to be read and not asked."""
-    return model.estimator if isinstance(model, FramedModel) else model
-
-
-def as_fitted(estimator: Any, signature: Signature) -> Any:
-    """The estimator as a package's signature says that it is to be asked: by matrices, or by DataFrames."""
-    series = {column.name: column.series for column in signature.columns if column.series is not None}
-    return FramedModel(estimator, series) if series else estimator
+        super().__init__(estimator, series, given)
 
 
 def require_pandas() -> Any:

@@ -16,8 +16,8 @@ from typing import Any
 
 from penstock_serving import contract
 from penstock_serving.compile.result import Proof
+from penstock_serving.model.asked import bare
 from penstock_serving.model.choice import choose, recorded
-from penstock_serving.model.dataframe import as_fitted, bare
 from penstock_serving.model.errors import BadModelError
 from penstock_serving.model.estimator import open_pickle, open_skops, require_versions
 from penstock_serving.model.files import (
@@ -28,10 +28,12 @@ from penstock_serving.model.files import (
     SIGNATURE_FILE,
     SKOPS_FILE,
 )
+from penstock_serving.model.fitted import as_fitted
 from penstock_serving.model.frame import Matrix
 from penstock_serving.model.graph import open_graph
 from penstock_serving.model.libraries import import_scikit_learn
 from penstock_serving.model.outputs import methods
+from penstock_serving.model.series import Asked
 from penstock_serving.model.signature import Signature
 from penstock_serving.model.signature_json import load as load_signature
 from penstock_serving.model.trust import NOTHING_MORE, Trust
@@ -163,7 +165,7 @@ def _estimator(
     content = files.read(name)
     if name == GRAPH_FILE:
         return open_graph(content)
-    if not signature.is_frame:
+    if signature.asked is not Asked.FRAME:
         import_scikit_learn()
     require_versions(signature.versions.scikit_learn, trust)
     if name == SKOPS_FILE:

@@ -23,6 +23,15 @@ _NANOSECOND_YEARS = range(1678, 2262)
 _EXACT = 2.0**53 - 1
 
 
+class Asked(StrEnum):
+    """How a model is asked: by a matrix, as it was fitted on one; by the DataFrame that it was fitted on; or by a matrix in
+    the place of that, its columns chosen by position."""
+
+    MATRIX = "matrix"
+    FRAME = "frame"
+    POSITIONS = "positions"
+
+
 class Missing(StrEnum):
     """What stands in a column of objects where a text is missing; encoders tell the two apart."""
 

@@ -4,7 +4,7 @@ import functools
 from dataclasses import dataclass
 
 from penstock_serving.model.datatype import Datatype
-from penstock_serving.model.series import Series
+from penstock_serving.model.series import Asked, Series
 
 MAX_COLUMNS = 2048
 MAX_CATEGORIES = 100
@@ -75,7 +75,7 @@ class Versions:
 
 @dataclass(frozen=True)
 class Signature:
-    """A model's inputs, outputs, classes (empty for regressors) and histogram boundaries of its predictions.
+    """A model's inputs, outputs, classes (empty for regressors), boundaries of its predictions' histogram, and its asking.
 
     The first output is the default: `predict` where the model has it, `transform` for a mere transformer.
     """
@@ -85,6 +85,7 @@ class Signature:
     classes: tuple[Label, ...]
     prediction_edges: tuple[float, ...]
     versions: Versions
+    asked: Asked = Asked.MATRIX
 
     @functools.cached_property
     def names(self) -> tuple[str, ...]:
@@ -113,8 +114,8 @@ class Signature:
 
     @functools.cached_property
     def is_frame(self) -> bool:
-        """Whether the model is asked by DataFrames instead of matrices."""
-        return self.columns[0].series is not None
+        """Whether the model was fitted on a DataFrame."""
+        return self.asked is not Asked.MATRIX
 
     @functools.cached_property
     def has_single_precision(self) -> bool:

@@ -3,7 +3,7 @@
 from penstock_serving.model.border import Border, written
 from penstock_serving.model.datatype import Datatype
 from penstock_serving.model.files import SIGNATURE_FILE
-from penstock_serving.model.series import MAX_LEVELS, Missing, Series, is_dtype
+from penstock_serving.model.series import MAX_LEVELS, Asked, Missing, Series, is_dtype
 from penstock_serving.model.signature import (
     MAX_CATEGORIES,
     MAX_COLUMNS,
@@ -19,6 +19,7 @@ from penstock_serving.model.signature import (
 
 FORMAT = "penstock.dev/model/v1"
 _BORDER = Border(SIGNATURE_FILE)
+_OPTIONAL = frozenset({"asked"})
 
 
 def check_name(name: object, where: str) -> str:
@@ -51,6 +52,7 @@ def dump(signature: Signature) -> bytes:
         ],
         "classes": signature.classes,
         "prediction_edges": signature.prediction_edges,
+        "asked": signature.asked.value,
         "versions": {
             "python": signature.versions.python,
             "scikit_learn": signature.versions.scikit_learn,
@@ -63,12 +65,17 @@ def dump(signature: Signature) -> bytes:
 
 def load(content: bytes) -> Signature:
     """Read `signature.json`; raises `BadModelError` (NotAModel) naming the first field that is wrong."""
-    root = _BORDER.document(content, FORMAT, {"columns", "outputs", "classes", "prediction_edges", "versions"})
+    root = _BORDER.document(
+        content, FORMAT, {"columns", "outputs", "classes", "prediction_edges", "versions"}, _OPTIONAL
+    )
     columns = tuple(_column(item, f"columns[{n}]") for n, item in enumerate(_BORDER.items(root["columns"], "columns")))
     if not 0 < len(columns) <= MAX_COLUMNS or len({column.name for column in columns}) != len(columns):
         raise _BORDER.bad("columns", f"1 to {MAX_COLUMNS} columns with different names")
-    if len({column.series is None for column in columns}) > 1:
-        raise _BORDER.bad("columns", "either all of a DataFrame or none")
+    asked = root.get("asked", Asked.MATRIX)
+    if asked not in list(Asked):
+        raise _BORDER.bad("asked", f"one of {', '.join(Asked)}")
+    if {column.series is None for column in columns} != {asked == Asked.MATRIX}:
+        raise _BORDER.bad("columns", "all of a DataFrame, or where it is asked by a matrix none")
     outputs = tuple(_output(item, f"outputs[{n}]") for n, item in enumerate(_BORDER.items(root["outputs"], "outputs")))
     named = [output.name for output in outputs]
     if not named or named != [name for name in OUTPUTS if name in named]:
@@ -80,6 +87,7 @@ def load(content: bytes) -> Signature:
         classes=tuple(_label(item, "classes") for item in _BORDER.items(root["classes"], "classes")),
         prediction_edges=_edges(root["prediction_edges"], "prediction_edges"),
         versions=Versions(**{key: _BORDER.text(value, f"versions.{key}") for key, value in versions.items()}),
+        asked=Asked(asked),
     )
 
 

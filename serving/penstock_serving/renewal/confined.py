@@ -9,10 +9,11 @@ from penstock_serving import contract
 from penstock_serving.compile.proof import prove_again
 from penstock_serving.compile.proof_json import dump
 from penstock_serving.compile.result import Proven
-from penstock_serving.model.dataframe import as_fitted, bare
+from penstock_serving.model.asked import bare
 from penstock_serving.model.errors import BadModelError
 from penstock_serving.model.estimator import open_pickle, open_skops
 from penstock_serving.model.files import GOLDEN_FILE, MODEL_FILE, ONNX_FILE, PROOF_FILE, SIGNATURE_FILE, SKOPS_FILE
+from penstock_serving.model.fitted import as_fitted
 from penstock_serving.model.frame import Matrix
 from penstock_serving.model.signature import Signature
 from penstock_serving.model.signature_json import load as load_signature

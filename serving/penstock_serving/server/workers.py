@@ -138,7 +138,7 @@ def import_backend(directory: Path) -> None:
         return
     with contextlib.suppress(OSError, ImportError):
         # Unverified, and so only a guess: who loads the model reads it properly.
-        framed = b'"series": {' in (directory / SIGNATURE_FILE).read_bytes()
+        framed = b'"asked": "frame"' in (directory / SIGNATURE_FILE).read_bytes()
         (import_pandas if framed else import_scikit_learn)()
 
 
