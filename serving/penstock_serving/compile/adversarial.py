@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from penstock_serving.compile.candidates import Cell, cell, decisive_numbers, special_numbers, texts
+from penstock_serving.compile.candidates import Cell, cell, special
 from penstock_serving.compile.emit.registry import Compiled
 from penstock_serving.compile.opening import probe
 from penstock_serving.compile.witness import Change, changes
@@ -41,13 +41,11 @@ def proof_rows(compiled: Compiled, signature: Signature, reference: Matrix, kind
     rows at every split of every tree (evenly thinned where there are too many).
     """
     base = reference[spread(len(reference), _BASE_ROWS)]
-    special = [_special(compiled, signature, base, index) for index in range(len(signature.columns))]
-    room = max(len(signature.columns), 1)
-    singles = [
-        Change((number * 7 + index) % len(base), index, values[at])
-        for index, values in enumerate(special)
-        for number, at in enumerate(spread(len(values), max(40, _PLAIN_ROWS // room)))
+    values = [
+        special(column, compiled.values.get(index, frozenset()), base[:, index])
+        for index, column in enumerate(signature.columns)
     ]
+    singles = singly(values, len(base), max(40, _PLAIN_ROWS // max(len(values), 1)))
     plans = _splits(compiled, signature, base)
     tried = [plan for plan in plans if plan]
     each = sum(len(plan) for plan in tried) / max(len(tried), 1)
@@ -55,9 +53,9 @@ def proof_rows(compiled: Compiled, signature: Signature, reference: Matrix, kind
     at_splits = [change for plan in kept for change in plan]
     parts = {
         kind: reference[spread(len(reference), _PLAIN_ROWS)],
-        "one special value": _changed(base, singles, signature),
-        "many special values": _mixed(base, special, at_splits, signature),
-        "at a split": _changed(base, at_splits, signature),
+        "one special value": changed(base, singles, signature),
+        "many special values": _mixed(base, values, at_splits, signature),
+        "at a split": changed(base, at_splits, signature),
     }
     kinds = np.concatenate([np.full(len(rows), kind) for kind, rows in parts.items()])
     return ProofRows(np.concatenate(list(parts.values())), kinds, len(plans), len(kept))
@@ -70,12 +68,14 @@ def spread(count: int, most: int) -> Matrix:
     return np.unique(np.linspace(0, count - 1, most).round().astype(np.int64))
 
 
-def _special(compiled: Compiled, signature: Signature, base: Matrix, index: int) -> list[Cell]:
-    column, decisive = signature.columns[index], compiled.values.get(index, frozenset())
-    if column.is_text:
-        return [*texts(column, decisive, base[:, index])]
-    values = base[:, index].astype(np.float64)
-    return [*special_numbers(column, values), *decisive_numbers(column, decisive)]
+def singly(values: Sequence[Sequence[Cell]], rows: int, each: int) -> list[Change]:
+    """Changes that put each column's values, evenly thinned to `each`, one at a time into base rows, of which there are
+    so many."""
+    return [
+        Change((number * 7 + index) % rows, index, column[at])
+        for index, column in enumerate(values)
+        for number, at in enumerate(spread(len(column), each))
+    ]
 
 
 def _splits(compiled: Compiled, signature: Signature, base: Matrix) -> list[tuple[Change, ...]]:
@@ -85,7 +85,8 @@ def _splits(compiled: Compiled, signature: Signature, base: Matrix) -> list[tupl
     return [plan for one, read in zip(compiled.splits, features, strict=True) for plan in changes(one, read, signature)]
 
 
-def _changed(base: Matrix, wanted: Sequence[Change], signature: Signature) -> Matrix:
+def changed(base: Matrix, wanted: Sequence[Change], signature: Signature) -> Matrix:
+    """A row [columns] of `base` for each change, with that made in it."""
     rows = base[[change.row for change in wanted]] if wanted else base[:0]
     for at, change in enumerate(wanted):
         rows[at, change.column] = _cell(change.value, signature, change.column)

@@ -72,6 +72,13 @@ def texts(column: Column, values: Iterable[Label | None], reference: Matrix) -> 
     return [*dict.fromkeys([*ordered, *near, *_TEXTS]), *([None] if column.takes_missing else [])]
 
 
+def special(column: Column, decisive: Iterable[Label | None], reference: Matrix) -> list[Cell]:
+    """The values of a column to try, where something is decided at the `decisive` ones; `reference` [rows] is of it."""
+    if column.is_text:
+        return [*texts(column, decisive, reference)]
+    return [*special_numbers(column, reference.astype(np.float64)), *decisive_numbers(column, decisive)]
+
+
 def _times(series: Series, reference: Matrix) -> list[str]:
     """Times of the reference, and the ends of what the column can hold."""
     offset = "Z" if series.has_zone else ""

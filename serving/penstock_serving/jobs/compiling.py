@@ -11,9 +11,9 @@ from penstock_serving.explain.arrays import export, export_sampled
 from penstock_serving.explain.unexplained import NotExplained
 from penstock_serving.model.frame import Matrix
 from penstock_serving.model.graph import Graph
+from penstock_serving.model.outputs import MODELS_OWN
 from penstock_serving.model.signature import Signature
 
-_MODELS_OWN = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RuntimeError)
 _DEPENDENT = "the model answers a row otherwise in other company"
 
 
@@ -66,6 +66,6 @@ def _rows_dependent(model: Any, reference: Matrix) -> str:
         warnings.simplefilter("ignore")
         try:
             shown = rows_independent(model, reference)
-        except _MODELS_OWN as error:
+        except MODELS_OWN as error:
             return f"{_DEPENDENT} ({type(error).__name__})"
     return "" if shown else _DEPENDENT

@@ -6,19 +6,18 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from penstock_serving.compile.adversarial import spread
-from penstock_serving.compile.candidates import cell, special_numbers, texts
+from penstock_serving.compile.adversarial import changed, singly, spread
+from penstock_serving.compile.candidates import special
 from penstock_serving.model.dataframe import FramedModel
 from penstock_serving.model.datatype import Datatype
 from penstock_serving.model.frame import Matrix
-from penstock_serving.model.outputs import methods
+from penstock_serving.model.outputs import MODELS_OWN, methods
 from penstock_serving.model.parts import parts
 from penstock_serving.model.positions import PositionedModel, first_steps
 from penstock_serving.model.signature import Signature
 
 _REFERENCE_ROWS = 512
 _SPECIAL_ROWS = 300
-_MODELS_OWN = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError)
 _Ask = Mapping[str, Callable[[Matrix], Matrix]]
 
 
@@ -33,7 +32,7 @@ def positioned(model: FramedModel, signature: Signature, reference: Matrix) -> P
         return None
     try:
         made = PositionedModel(copy.deepcopy(model.estimator), model.series)
-    except _MODELS_OWN:
+    except MODELS_OWN:
         return None
     names = [output.name for output in signature.outputs]
     theirs, ours = methods(model, names), methods(made, names)
@@ -60,19 +59,11 @@ def _is_known(model: FramedModel, signature: Signature) -> bool:
 
 
 def _special(signature: Signature, reference: Matrix) -> list[Matrix]:
-    found = []
+    """Rows [1, columns] of the reference, each with a special value in one column."""
+    values = [special(column, (), reference[:, index]) for index, column in enumerate(signature.columns)]
     each = max(_SPECIAL_ROWS // len(signature.columns), 8)
-    for index, column in enumerate(signature.columns):
-        values = (
-            texts(column, (), reference[:, index])
-            if column.is_text
-            else special_numbers(column, reference[:, index].astype(np.float64))
-        )
-        for number, at in enumerate(spread(len(values), each).tolist()):
-            row = reference[[number % len(reference)]].copy()
-            row[0, index] = values[at] if signature.is_numeric else cell(values[at], column)
-            found.append(row)
-    return found
+    rows = changed(reference, singly(values, len(reference), each), signature)
+    return [rows[at : at + 1] for at in range(len(rows))]
 
 
 def _alike(ours: _Ask, theirs: _Ask, rows: Matrix) -> bool:

@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 
 from penstock_serving import contract
+from penstock_serving.compile.adversarial import spread
 from penstock_serving.jobs.columns import Plain, datatypes, declared, plain
 from penstock_serving.model.dataframe import FramedModel
 from penstock_serving.model.datatype import Datatype
 from penstock_serving.model.errors import BadModelError
 from penstock_serving.model.frame import Frame, Matrix, assemble
-from penstock_serving.model.outputs import methods
+from penstock_serving.model.outputs import MODELS_OWN, methods
 from penstock_serving.model.parts import parts
 from penstock_serving.model.signature import OUTPUTS
 
 _ROWS = 256
 _GRAIN = 1e-13
-_MODELS_OWN = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError)
 Dtypes = Mapping[str, str]
 _Answers = list[Matrix] | None
 
@@ -87,7 +87,7 @@ def _names_of(model: Any) -> tuple[str, ...]:
     """The names of the columns that the model was fitted on; none where it was fitted on an array."""
     try:
         found = getattr(model, "feature_names_in_", None)
-    except _MODELS_OWN:
+    except MODELS_OWN:
         return ()
     return tuple(str(name) for name in found) if isinstance(found, np.ndarray) and found.ndim == 1 else ()
 
@@ -112,7 +112,7 @@ def _holds_nan_text(values: Any) -> bool:
 def _telling(columns: Mapping[str, Plain]) -> list[int]:
     """Positions of rows, evenly spread, and of those with the least, the greatest and a missing value of each column."""
     rows = len(next(iter(columns.values())).values)
-    found = set(np.linspace(0, rows - 1, min(rows, _ROWS)).astype(int).tolist()) if rows else set()
+    found = set(spread(rows, _ROWS).tolist())
     for column in columns.values():
         values = column.values
         if values.dtype.kind in "OU":
@@ -150,7 +150,7 @@ def _answers(model: Any, rows: Any) -> _Answers:
         warnings.simplefilter("ignore")
         try:
             return [method(rows) for method in methods(model, OUTPUTS).values()]
-        except _MODELS_OWN:
+        except MODELS_OWN:
             return None
 
 

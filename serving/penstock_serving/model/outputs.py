@@ -8,6 +8,9 @@ import numpy as np
 
 from penstock_serving.model.frame import Matrix
 
+MODELS_OWN = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RuntimeError)
+"""What a model's methods raise for rows that they do not take, as far as packaging reckons with it."""
+
 
 def dense(values: Any) -> Matrix:
     """What an estimator's method returned as an array; sparse matrices (of transformers) are filled up."""

@@ -105,8 +105,7 @@ def check_text(values: Sequence[str | None], column: Column, position: int) -> N
     if None in found and not column.takes_missing:
         raise ModelRefusalError(Rule.MISSING_VALUE, f"input {column.name!r} does not take missing values", position)
     series = column.series
-    times = () if series is None or not series.is_time else (text for text in found if text is not None)
-    if series is not None and not all(map(series.holds_time, times)):
+    if series is not None and series.is_time and not all(series.holds_time(text) for text in found if text is not None):
         raise ModelRefusalError(Rule.DATATYPE, f"input {column.name!r} takes times in {series.time_form}", position)
     if column.categories and not column.takes_unseen and not found - {None} <= set(column.categories):
         raise ModelRefusalError(

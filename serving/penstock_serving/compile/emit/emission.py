@@ -81,9 +81,7 @@ class Emission:
 
     def code(self, column: int, value: Any) -> float:
         """The code of a value of a text column; NaN for what no request can hold there."""
-        if (value is None or is_nan(value)) and not self.is_missing(column, value):
-            return float("nan")
-        if not (value is None or is_nan(value) or isinstance(value, str)):
+        if not (isinstance(value, str) or self.is_missing(column, value)):
             return float("nan")
         codes = self._codes.setdefault(column, {})
         text = str(value) if isinstance(value, str) else None
