@@ -12,6 +12,7 @@ from penstock_serving import contract
 from penstock_serving.compile import plan_json
 from penstock_serving.compile.operators import require_plain
 from penstock_serving.compile.plan import INPUT, PLAN_KEY, REFUSED, Method, Plan
+from penstock_serving.compile.wire import MalformedError, metadata
 from penstock_serving.model.errors import BadModelError
 from penstock_serving.model.files import ONNX_FILE
 from penstock_serving.model.frame import Matrix
@@ -44,7 +45,7 @@ def open_bytes(content: bytes, signature: Signature) -> Mapping[str, Answer]:
     """As `open_compiled`, from the model's bytes."""
     require_plain(content)
     session = session_of(content)
-    plan = _plan(session)
+    plan = _plan(content)
     _require_fit(plan, session, signature)
     rows = _Rows(plan, signature)
     return {method.name: _Method(session, plan, method, rows) for method in plan.methods}
@@ -53,11 +54,14 @@ def open_bytes(content: bytes, signature: Signature) -> Mapping[str, Answer]:
 def plan_of(content: bytes) -> Plan:
     """The plan that a compiled model carries; raises `BadModelError` as `open_compiled` does."""
     require_plain(content)
-    return _plan(session_of(content))
+    return _plan(content)
 
 
-def _plan(session: Any) -> Plan:
-    return plan_json.load(session.get_modelmeta().custom_metadata_map.get(PLAN_KEY, ""))
+def _plan(content: bytes) -> Plan:
+    try:
+        return plan_json.load(metadata(content).get(PLAN_KEY, ""))
+    except MalformedError as error:
+        raise _misfit(f"it is damaged: {error}") from error
 
 
 def session_of(content: bytes) -> Any:
@@ -121,7 +125,7 @@ class _Method:
         self._rows, self._only = rows, [method.name]
         self._both = [method.name, REFUSED]
         self._dtype = np.dtype(method.dtype)
-        self._labels = _label_array(method) if method.labels else None
+        self._labels = label_array(method) if method.labels else None
         self._safe_square = None if plan.safe is None else min(plan.safe, 1e150) ** 2
         self._options = onnxruntime.RunOptions()
         self._options.only_execute_path_to_fetches = True
@@ -144,7 +148,8 @@ class _Method:
         return typed
 
 
-def _label_array(method: Method) -> Matrix:
+def label_array(method: Method) -> Matrix:
+    """A method's labels in scikit-learn's dtype, [labels]; raises `BadModelError` where they are of another."""
     dtype = np.dtype(method.dtype)
     wanted = _LABEL_KINDS.get(dtype.kind)
     if wanted is None or any(type(label) is not wanted for label in method.labels):
@@ -158,7 +163,7 @@ def _label_array(method: Method) -> Matrix:
 def refusals(content: bytes, signature: Signature, matrix: Matrix) -> Matrix:
     """Which rows of a matrix the compiled model refuses, [rows] of bool: what its methods' `ValueError` is about."""
     session = session_of(content)
-    plan = _plan(session)
+    plan = _plan(content)
     if plan.safe is None:
         return np.zeros(len(matrix), dtype=bool)
     (refused,) = session.run([REFUSED], {INPUT: _Rows(plan, signature).read(matrix)})

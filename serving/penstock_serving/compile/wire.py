@@ -7,13 +7,15 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-_MODEL_GRAPH, _MODEL_OPSETS, _MODEL_FUNCTIONS = 7, 8, 25
+_MODEL_GRAPH, _MODEL_OPSETS, _MODEL_METADATA, _MODEL_FUNCTIONS = 7, 8, 14, 25
+_ENTRY_KEY, _ENTRY_VALUE = 1, 2
 _OPSET_DOMAIN, _OPSET_VERSION = 1, 2
 _GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_SPARSE = 1, 5, 15
 _NODE_OPERATOR, _NODE_ATTRIBUTE, _NODE_DOMAIN = 4, 5, 7
 _ATTRIBUTE_TENSOR, _ATTRIBUTE_GRAPH, _ATTRIBUTE_TENSORS, _ATTRIBUTE_GRAPHS = 5, 6, 10, 11
 _TENSOR_EXTERNAL, _TENSOR_LOCATION = 13, 14
 # the whole numbers of an attribute (field 8, one by one): a forest has a hundred thousand, and nobody asks for them
+_NOTHING = memoryview(b"")
 _ATTRIBUTE_INTEGERS = re.compile(rb"(?:\x40[\x80-\xff]{0,9}[\x00-\x7f])+")
 
 
@@ -33,7 +35,8 @@ class Contents:
     peculiar: frozenset[str]
 
 
-def _varint(content: memoryview, at: int) -> tuple[int, int]:
+def varint(content: memoryview, at: int) -> tuple[int, int]:
+    """The number that stands at a position, and the position after it; raises `MalformedError`."""
     value = 0
     for shift in range(0, 70, 7):
         if at >= len(content):
@@ -46,21 +49,21 @@ def _varint(content: memoryview, at: int) -> tuple[int, int]:
     raise MalformedError("a number is cut off or too long")
 
 
-def _fields(content: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+def fields(content: memoryview) -> Iterator[tuple[int, int | memoryview]]:
     """The fields of a message: number, and value (numbers of fixed size and those of field 8 are stepped over)."""
     at = 0
     while at < len(content):
         if skipped := _ATTRIBUTE_INTEGERS.match(content, at):
             at = skipped.end()
             continue
-        key, at = _varint(content, at)
+        key, at = varint(content, at)
         match key & 7:
             case 0:
-                value, at = _varint(content, at)
+                value, at = varint(content, at)
                 yield key >> 3, value
                 continue
             case 2:
-                size, at = _varint(content, at)
+                size, at = varint(content, at)
                 if size > len(content) - at:
                     raise MalformedError("a field is cut off")
                 yield key >> 3, content[at : at + size]
@@ -95,7 +98,7 @@ class _Reader:
         self.peculiar: set[str] = set()
 
     def model(self, content: memoryview) -> None:
-        for number, value in _fields(content):
+        for number, value in fields(content):
             if number == _MODEL_GRAPH:
                 self._graph(_message(value))
             elif number == _MODEL_OPSETS:
@@ -105,7 +108,7 @@ class _Reader:
 
     def _opset(self, content: memoryview) -> None:
         domain, version = "", 0
-        for number, value in _fields(content):
+        for number, value in fields(content):
             if number == _OPSET_DOMAIN:
                 domain = _text(value)
             elif number == _OPSET_VERSION and isinstance(value, int):
@@ -113,7 +116,7 @@ class _Reader:
         self.opsets[domain] = version
 
     def _graph(self, content: memoryview) -> None:
-        for number, value in _fields(content):
+        for number, value in fields(content):
             if number == _GRAPH_NODE:
                 self._node(_message(value))
             elif number == _GRAPH_INITIALIZER:
@@ -123,7 +126,7 @@ class _Reader:
 
     def _node(self, content: memoryview) -> None:
         domain, operator = "", ""
-        for number, value in _fields(content):
+        for number, value in fields(content):
             if number == _NODE_OPERATOR:
                 operator = _text(value)
             elif number == _NODE_DOMAIN:
@@ -133,14 +136,14 @@ class _Reader:
         self.operators.add((domain, operator))
 
     def _attribute(self, content: memoryview) -> None:
-        for number, value in _fields(content):
+        for number, value in fields(content):
             if number in {_ATTRIBUTE_GRAPH, _ATTRIBUTE_GRAPHS}:
                 self.peculiar.add("graphs within nodes")
             elif number in {_ATTRIBUTE_TENSOR, _ATTRIBUTE_TENSORS}:
                 self._tensor(_message(value))
 
     def _tensor(self, content: memoryview) -> None:
-        for number, value in _fields(content):
+        for number, value in fields(content):
             if number == _TENSOR_EXTERNAL or (number == _TENSOR_LOCATION and value != 0):
                 self.peculiar.add("tensors kept in other files")
 
@@ -150,3 +153,11 @@ def contents(model: bytes) -> Contents:
     reader = _Reader()
     reader.model(memoryview(model))
     return Contents(frozenset(reader.operators), reader.opsets, frozenset(reader.peculiar))
+
+
+def metadata(model: bytes) -> dict[str, str]:
+    """What an ONNX model says of itself by key. Raises `MalformedError` for bytes that are none."""
+    entries = [
+        dict(fields(_message(value))) for number, value in fields(memoryview(model)) if number == _MODEL_METADATA
+    ]
+    return {_text(entry.get(_ENTRY_KEY, _NOTHING)): _text(entry.get(_ENTRY_VALUE, _NOTHING)) for entry in entries}

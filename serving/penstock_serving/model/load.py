@@ -57,6 +57,7 @@ class Model:
     `backend` is what computes ("onnx" or "scikit-learn"); `fallback_reason` why it is not the compiled form (empty when
     it is); `rows_independent` whether rows of several requests may be computed together; `proof` what the compiled form
     was compared with, where it serves.
+    `compiled` is the compiled form itself, where it serves, for the native lane.
     `explainer` holds what explanations are computed from, or says why there are none.
     """
 
@@ -69,6 +70,7 @@ class Model:
     rows_independent: bool = False
     proof: Proof | None = None
     explainer: bytes | str = "the model has no package"
+    compiled: bytes | None = None
 
     def method(self, output: str) -> Callable[[Matrix], Matrix]:
         """What computes an output from a matrix [rows, columns]: an array [rows] or [rows, width]."""
@@ -122,8 +124,9 @@ def load_model(
             # onnxruntime is paid for only where it serves
             from penstock_serving.compile.opening import open_bytes
 
+            compiled = files.read(ONNX_FILE)
             return Model(
-                open_bytes(files.read(ONNX_FILE), signature),
+                open_bytes(compiled, signature),
                 signature,
                 golden,
                 pinned,
@@ -131,6 +134,7 @@ def load_model(
                 rows_independent=choice.proof.rows_independent,
                 proof=choice.proof,
                 explainer=explainer,
+                compiled=compiled,
             )
         estimator = as_fitted(_estimator(files, serving.estimator, signature, trust, before_unpickling), signature)
     found = methods(estimator, [output.name for output in signature.outputs])

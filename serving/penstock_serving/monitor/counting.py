@@ -16,6 +16,8 @@ from penstock_serving.monitor.layout import layout
 from penstock_serving.monitor.state import State
 from penstock_serving.monitor.wire import MAX_DATAGRAM, MalformedDatagramError, decode
 
+_NICE = 10
+
 
 def count(intake: socket.socket, state: State, tally: Tally, columns: int) -> None:
     """Count datagrams for ever."""
@@ -48,6 +50,8 @@ def main(intake_handle: int, memory_handle: int) -> None:
         metrics.render,
         read_token(os.environ.get(contract.ENV_METRICS_TOKEN_FILE, "")),
     )
+    # Counting waits; answering does not.
+    os.nice(_NICE)
     with socket.socket(fileno=intake_handle) as intake:
         count(intake, state, Tally(signature, counters), len(signature.columns))
 

@@ -6,13 +6,13 @@ bytes after the JSON (see `binary`). Where a field is optional, null is as good 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from penstock_serving.model.datatype import INTEGERS, Datatype
 from penstock_serving.model.frame import Matrix
-from penstock_serving.model.signature import Signature
+from penstock_serving.model.signature import Output, Signature
 from penstock_serving.protocol import binary, matrix, ordinary, outputs, tensors
 from penstock_serving.protocol.call import Call, Encoded
 from penstock_serving.protocol.errors import BadRequestError, ModelRefusalError
@@ -164,6 +164,28 @@ def response(
     document["outputs"] = described
     parts[0] = orjson.dumps(document)
     return Encoded(b"".join(parts), len(parts[0]))
+
+
+class Template(NamedTuple):
+    """The constant parts of `response` where one output is told in JSON: before the id's place, from there to the shape's
+    first number, from after it to the first value, and from the last on."""
+
+    before_id: bytes
+    after_id: bytes
+    before_values: bytes
+    end: bytes
+
+
+def template(model: str, output: Output, identity: Mapping[str, str], version: str) -> Template:
+    """The parts of every answer that tells this output alone."""
+    named = {"model_name": model} | ({"model_version": version} if version else {})
+    tensor = {"name": output.name, "datatype": str(Datatype(output.datatype)), "shape": []}
+    return Template(
+        orjson.dumps(named)[:-1],
+        b',"parameters":%b,"outputs":[%b' % (orjson.dumps(identity), orjson.dumps(tensor)[:-2]),
+        (b",%d" % output.width if output.width else b"") + b'],"data":[',
+        b"]}]}",
+    )
 
 
 def encode_request(rows: Matrix, signature: Signature, wanted: Sequence[str]) -> dict[str, Any]:

@@ -223,7 +223,7 @@ class _Prediction(Task):
     __slots__ = ("_app", "_encoded", "_exchange", "_json_length", "_wire")
 
     def __init__(self, app: App, wire: Wire, exchange: Exchange, json_length: int | None) -> None:
-        super().__init__(len(exchange.body))
+        super().__init__(len(exchange.body), exchange.body if wire.ordinary and json_length is None else None)
         self._app, self._wire, self._exchange, self._json_length = app, wire, exchange, json_length
         self._encoded: Encoded | None = None
 
@@ -238,6 +238,10 @@ class _Prediction(Task):
     def write(self, call: Call, computed: Computed) -> None:
         """Make the answer's body."""
         self._encoded = self._wire.encode(call, computed.outputs)
+
+    def answered(self, body: bytes) -> None:
+        """Answer with the lane's body."""
+        self._app.predicted(self._wire, self._exchange, Encoded(body))
 
     def finish(self) -> None:
         """Answer."""

@@ -15,6 +15,7 @@ from penstock_serving.protocol.rules import NUMBER, Rule
 
 BUFFER_BYTES = 8 << 20
 _OVERHEAD_BYTES = 256
+_BLOCK_BYTES = MAX_DATAGRAM // 2
 _EVERY_SECONDS = 0.1
 _SEND_SECONDS = 0.2
 _FLUSH_SECONDS = 2.0
@@ -29,6 +30,25 @@ class FeedCounts:
     waiting: int
 
 
+class _Block:
+    """Rows that were numbered one after another, gathered for one datagram."""
+
+    __slots__ = ("first", "records", "used")
+
+    def __init__(self, first: int, width: int) -> None:
+        self.first, self.used = first, 0
+        self.records = np.empty((max(1, _BLOCK_BYTES // (8 * width)), width))
+
+    def add(self, rows: Matrix) -> bool:
+        """Add rows; tell whether there was room for them."""
+        end = self.used + len(rows)
+        if end > len(self.records):
+            return False
+        self.records[self.used : end] = rows
+        self.used = end
+        return True
+
+
 class Feed:
     """The server's side of the monitor's socket. `rows` and `refusal` may be called from one thread and never block.
 
@@ -41,6 +61,7 @@ class Feed:
         self._limit = buffer_bytes
         self._boot = int.from_bytes(os.urandom(8), "little") >> 1
         self._waiting: deque[Datagram] = deque()
+        self._block: _Block | None = None
         self._bytes = 0
         self._numbered = 0
         self._sent = 0
@@ -57,11 +78,30 @@ class Feed:
 
     def rows(self, observed: Matrix) -> None:
         """Offer served rows [rows, columns + 1]."""
-        self._offer(Kind.ROWS, observed)
+        with self._lock:
+            if self._room(observed):
+                if self._block is None or not self._block.add(observed):
+                    self._close_block()
+                    self._block = _Block(self._numbered, observed.shape[1])
+                    self._bytes += _OVERHEAD_BYTES
+                    if not self._block.add(observed):
+                        self._block = None
+                        self._waiting.append(Datagram(Kind.ROWS, self._boot, self._numbered, observed))
+                self._bytes += observed.nbytes
+            self._numbered += len(observed)
+            urgent = self._bytes > MAX_DATAGRAM
+        if urgent:
+            self._wake.set()
 
     def refusal(self, rule: Rule, column: int) -> None:
         """Offer a refused request: the rule it broke, and the column's position (-1 for none)."""
-        self._offer(Kind.REFUSALS, np.array([[NUMBER[rule], column]], dtype=np.int32))
+        record = np.array([[NUMBER[rule], column]], dtype=np.int32)
+        with self._lock:
+            if self._room(record):
+                self._close_block()
+                self._waiting.append(Datagram(Kind.REFUSALS, self._boot, self._numbered, record))
+                self._bytes += record.nbytes + _OVERHEAD_BYTES
+            self._numbered += 1
 
     def counts(self) -> FeedCounts:
         """What became of the records so far."""
@@ -75,19 +115,18 @@ class Feed:
         if self._thread.is_alive():
             self._thread.join(_FLUSH_SECONDS)
 
-    def _offer(self, kind: Kind, records: Matrix) -> None:
-        with self._lock:
-            datagram = Datagram(kind, self._boot, self._numbered, records)
-            self._numbered += len(records)
-            size = records.nbytes + _OVERHEAD_BYTES
-            if self._bytes + size > self._limit:
-                self._dropped += len(records)
-                return
-            self._waiting.append(datagram)
-            self._bytes += size
-            urgent = self._bytes > MAX_DATAGRAM
-        if urgent:
-            self._wake.set()
+    def _room(self, records: Matrix) -> bool:
+        """Whether there is room for records; else they are dropped, and what comes next does not follow what was before."""
+        if self._bytes + records.nbytes + _OVERHEAD_BYTES <= self._limit:
+            return True
+        self._close_block()
+        self._dropped += len(records)
+        return False
+
+    def _close_block(self) -> None:
+        block, self._block = self._block, None
+        if block is not None:
+            self._waiting.append(Datagram(Kind.ROWS, self._boot, block.first, block.records[: block.used]))
 
     def _run(self) -> None:
         while not self._closing.is_set():
@@ -105,7 +144,7 @@ class Feed:
                 self._dropped += len(batch.records) - sent
         with self._lock:
             position = Datagram(Kind.POSITION, self._boot, self._numbered, np.empty((0, 2), dtype=np.int32))
-            settled = not self._waiting
+            settled = not self._waiting and self._block is None
         if settled:
             self._send(position)
 
@@ -113,10 +152,12 @@ class Feed:
         """Take records of one kind that follow one another, about one datagram's worth."""
         with self._lock:
             if not self._waiting:
+                self._close_block()
+            if not self._waiting:
                 return None
             taken = [self._waiting.popleft()]
             size = taken[0].records.nbytes
-            while self._waiting and _follows(taken[-1], self._waiting[0]) and size < MAX_DATAGRAM // 2:
+            while self._waiting and _follows(taken[-1], self._waiting[0]) and size < _BLOCK_BYTES:
                 taken.append(self._waiting.popleft())
                 size += taken[-1].records.nbytes
             self._bytes -= size + len(taken) * _OVERHEAD_BYTES

@@ -8,6 +8,7 @@ import signal
 import time
 import warnings
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from http.server import ThreadingHTTPServer
 from typing import TypeVar
 
@@ -18,7 +19,7 @@ from penstock_serving.explain.starting import Starter
 from penstock_serving.metrics_port import serve_metrics
 from penstock_serving.model.errors import BadModelError, LastWords, ModelError
 from penstock_serving.model.frame import Matrix
-from penstock_serving.model.load import as_it_is, load_model
+from penstock_serving.model.load import Model, as_it_is, load_model
 from penstock_serving.server.app import App
 from penstock_serving.server.config import Settings, read_settings
 from penstock_serving.server.dispatch import Dispatcher
@@ -27,12 +28,14 @@ from penstock_serving.server.feed import Feed
 from penstock_serving.server.grpc_port import GrpcPort
 from penstock_serving.server.http.limits import HttpLimits
 from penstock_serving.server.http.listener import Listener, raise_file_limit
+from penstock_serving.server.lane.queue import Lane
 from penstock_serving.server.lifecycle import Lifecycle
 from penstock_serving.server.metrics import ServerMetrics
 from penstock_serving.server.pages import Pages
 from penstock_serving.server.selftest import self_test
 from penstock_serving.server.shared import Shared, Telling
 from penstock_serving.server.tally import Tally
+from penstock_serving.server.task import Task
 from penstock_serving.server.workers import Workers, import_backend, is_graph
 
 T = TypeVar("T")
@@ -80,7 +83,11 @@ class Worker:
             metrics.rows += len(observed)
             feed.rows(observed)
 
-        dispatcher = Dispatcher(model, config.limits, served)
+        began = time.perf_counter()
+        lane, way = _lane(model, config)
+        model = replace(model, compiled=None)
+        metrics.started("lane", time.perf_counter() - began)
+        dispatcher = Dispatcher(model, config.limits, served, lane)
         metrics.in_flight = lambda: dispatcher.in_flight
         metrics.work = dispatcher.work
         lifecycle = Lifecycle()
@@ -108,7 +115,7 @@ class Worker:
         why = f" ({ascii(model.fallback_reason)[1:-1]})" if model.fallback_reason else ""
         print(
             f"model {identity.name} {identity.digest} is proven; serving by {model.backend}{why} "
-            f"on {config.address}:{config.port}",
+            f"{way} on {config.address}:{config.port}",
             flush=True,
         )
         await self._until(stop, pages)
@@ -134,6 +141,19 @@ class Worker:
             if pages.why_not_live() and not stop.is_set():
                 os.write(2, f"server: worker {self._slot}: {pages.why_not_live()}\n".encode())
                 os._exit(contract.EXIT_RETRY)
+
+
+def _lane(model: Model, config: Settings) -> tuple[Lane[Task] | None, str]:
+    """The native lane where there is one for the model, and how ordinary requests are answered, in words."""
+    if model.compiled is None:
+        return None, "in Python"
+    # onnxruntime is paid for only where it serves
+    from penstock_serving.server.lane.opening import NoLaneError, open_lane
+
+    try:
+        return open_lane(model, config.identity, config.limits.threads), "natively"
+    except NoLaneError as error:
+        return None, f"in Python ({ascii(str(error))[1:-1]})"
 
 
 async def _bound(variable: str, port: int, listening: Awaitable[T]) -> T:
