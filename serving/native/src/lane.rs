@@ -1,14 +1,12 @@
 //! Threads that take what is waiting and give back answers, without the interpreter's lock.
 
 use std::collections::VecDeque;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use rustix::event::{EventfdFlags, eventfd};
-
+use crate::admission::Admission;
 use crate::answer::Form;
 use crate::columns::Columns;
 use crate::graph::Graph;
@@ -52,18 +50,42 @@ pub struct Done<T> {
     pub seconds: f64,
 }
 
+/// Whoever offers requests and takes what became of them. A batch is of one outlet.
+#[derive(Clone, Copy)]
+pub enum Outlet {
+    Python = 0,
+    Front = 1,
+}
+
+const OUTLETS: usize = 2;
+
 struct Queue<T> {
-    waiting: VecDeque<Offer<T>>,
+    waiting: [VecDeque<Offer<T>>; OUTLETS],
+    /// When each thread began what it is at.
+    began: Vec<Option<Instant>>,
+    admission: Admission,
     idle: usize,
     closed: bool,
+}
+
+impl<T> Queue<T> {
+    fn length(&self) -> usize {
+        self.waiting.iter().map(VecDeque::len).sum()
+    }
+
+    /// The outlet whose first offer has waited for longest.
+    fn next(&self) -> Option<usize> {
+        let first = |outlet: &usize| self.waiting[*outlet].front().map(|offer| offer.arrived);
+        (0..OUTLETS).filter(|outlet| first(outlet).is_some()).min_by_key(first)
+    }
 }
 
 struct Shared<T> {
     trade: Trade,
     queue: Mutex<Queue<T>>,
     given: Condvar,
-    done: Mutex<Vec<Done<T>>>,
-    ready: OwnedFd,
+    done: [Mutex<Vec<Done<T>>>; OUTLETS],
+    tell: [Box<dyn Fn() + Send + Sync>; OUTLETS],
 }
 
 /// The threads, one for each graph.
@@ -73,48 +95,62 @@ pub struct Lane<T> {
 }
 
 impl<T: Send + 'static> Lane<T> {
-    /// Start a thread for each graph.
-    pub fn start(trade: Trade, graphs: Vec<Graph>) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared {
-            trade,
-            queue: Mutex::new(Queue { waiting: VecDeque::new(), idle: 0, closed: false }),
-            given: Condvar::new(),
-            done: Mutex::new(Vec::new()),
-            ready: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
-        });
+    /// Start a thread for each graph; `most` requests are let in at once; each outlet is told, on these threads, when something of its own is done.
+    pub fn start(
+        trade: Trade,
+        graphs: Vec<Graph>,
+        most: usize,
+        tell: [Box<dyn Fn() + Send + Sync>; OUTLETS],
+    ) -> std::io::Result<Self> {
+        let admission = Admission::new(graphs.len(), trade.at_once, most);
+        let queue = Queue {
+            waiting: [VecDeque::new(), VecDeque::new()],
+            began: vec![None; graphs.len()],
+            admission,
+            idle: 0,
+            closed: false,
+        };
+        let done = [Mutex::new(Vec::new()), Mutex::new(Vec::new())];
+        let shared = Arc::new(Shared { trade, queue: Mutex::new(queue), given: Condvar::new(), done, tell });
         let start = |(number, graph)| {
             let shared = Arc::clone(&shared);
-            thread::Builder::new().name(format!("lane-{number}")).spawn(move || work(&shared, graph))
+            thread::Builder::new().name(format!("lane-{number}")).spawn(move || work(&shared, number, graph))
         };
         let threads = graphs.into_iter().enumerate().map(start).collect::<Result<_, _>>()?;
         Ok(Self { shared, threads: Mutex::new(threads) })
     }
 
-    /// Readable while something is done.
-    pub fn ready(&self) -> RawFd {
-        self.shared.ready.as_raw_fd()
-    }
-
     /// Queue a body. A thread that is at work finds it; one that sleeps does so when it is woken.
-    pub fn offer(&self, body: &[u8], token: T) {
+    pub fn offer(&self, outlet: Outlet, body: &[u8], token: T) {
         let offer = Offer { body: body.into(), token, arrived: Instant::now() };
-        locked(&self.shared.queue).waiting.push_back(offer);
+        locked(&self.shared.queue).waiting[outlet as usize].push_back(offer);
     }
 
     /// Wake a thread, if one sleeps and something waits.
     pub fn wake(&self) {
         let queue = locked(&self.shared.queue);
-        if queue.idle > 0 && !queue.waiting.is_empty() {
+        if queue.idle > 0 && queue.length() > 0 {
             self.shared.given.notify_one();
         }
     }
 
-    /// What is done.
-    pub fn take(&self) -> Vec<Done<T>> {
-        let mut counter = [0; 8];
-        // Nothing to read is no error: what was done may have been taken before.
-        let _ = rustix::io::read(&self.shared.ready, &mut counter);
-        std::mem::take(&mut *locked(&self.shared.done))
+    /// What is done of an outlet's.
+    pub fn take(&self, outlet: Outlet) -> Vec<Done<T>> {
+        std::mem::take(&mut *locked(&self.shared.done[outlet as usize]))
+    }
+
+    /// Whether one more is let in while its outlet holds so many.
+    pub fn admits(&self, held: usize, now: Instant) -> bool {
+        let queue = locked(&self.shared.queue);
+        queue.admission.admits(held, queue.length(), now)
+    }
+
+    /// For how long every thread has been in one batch; nothing where one is not.
+    pub fn held_up(&self, now: Instant) -> Duration {
+        let queue = locked(&self.shared.queue);
+        let spent =
+            |began: &Option<Instant>| began.map_or(Duration::ZERO, |began| now.saturating_duration_since(began));
+        queue.began.iter().map(spent).min().unwrap_or_default()
     }
 
     /// Finish what was begun, and nothing more.
@@ -133,39 +169,51 @@ impl<T: Send + 'static> Lane<T> {
 }
 
 /// A lock is never held while anything can panic, so what it guards is whole.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn work<T>(shared: &Shared<T>, mut graph: Graph) {
+fn work<T>(shared: &Shared<T>, number: usize, mut graph: Graph) {
     let mut reader = Reader::default();
-    while let Some(offers) = next(shared) {
+    while let Some((outlet, offers)) = next(shared, number) {
         let began = Instant::now();
         let waited = began - offers[0].arrived;
         let queued = offers.iter().map(|offer| (began - offer.arrived).as_secs_f64()).sum();
         let (tokens, bodies): (Vec<_>, Vec<_>) = offers.into_iter().map(|offer| (offer.token, offer.body)).unzip();
         let attempt = AssertUnwindSafe(|| run(&shared.trade, &mut graph, &mut reader, &bodies));
         // What fails here, whatever it is, is answered by the other way.
+        let count = bodies.len();
         let mut done = catch_unwind(attempt).unwrap_or_else(|_| nothing(bodies.len()));
+        let seconds = began.elapsed().as_secs_f64();
         done.tokens = tokens;
         done.waited_seconds = waited.as_secs_f64();
         done.queued_seconds = queued;
-        done.seconds = began.elapsed().as_secs_f64();
-        locked(&shared.done).push(done);
-        let _ = rustix::io::write(&shared.ready, &1_u64.to_ne_bytes());
+        done.seconds = seconds;
+        locked(&shared.done[outlet]).push(done);
+        {
+            let mut queue = locked(&shared.queue);
+            queue.began[number] = None;
+            queue.admission.ended(seconds, count);
+        }
+        (shared.tell[outlet])();
     }
 }
 
-/// What to answer next, one offer at least; `None` when there shall be no more.
-fn next<T>(shared: &Shared<T>) -> Option<Vec<Offer<T>>> {
+/// What to answer next, one offer at least, and whose it is; `None` when there shall be no more.
+fn next<T>(shared: &Shared<T>, number: usize) -> Option<(usize, Vec<Offer<T>>)> {
     let mut queue = locked(&shared.queue);
     loop {
         if queue.closed {
             return None;
         }
-        if !queue.waiting.is_empty() {
-            let count = queue.waiting.len().min(shared.trade.at_once);
-            return Some(queue.waiting.drain(..count).collect());
+        if let Some(outlet) = queue.next() {
+            let now = Instant::now();
+            queue.began[number] = Some(now);
+            let waited = queue.waiting[outlet].front().map(|offer| now - offer.arrived);
+            queue.admission.began(waited.unwrap_or_default(), now);
+            let waiting = &mut queue.waiting[outlet];
+            let count = waiting.len().min(shared.trade.at_once);
+            return Some((outlet, waiting.drain(..count).collect()));
         }
         queue.idle += 1;
         queue = shared.given.wait(queue).unwrap_or_else(PoisonError::into_inner);

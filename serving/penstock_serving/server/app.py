@@ -19,14 +19,23 @@ from penstock_serving import contract
 from penstock_serving.model.load import Model
 from penstock_serving.protocol import v2
 from penstock_serving.protocol.call import Call, Encoded
-from penstock_serving.protocol.errors import ModelRefusalError, NotServingError, RequestError, SaturatedError
+from penstock_serving.protocol.errors import (
+    DeadlineError,
+    ModelRefusalError,
+    NotServingError,
+    RequestError,
+    SaturatedError,
+)
 from penstock_serving.protocol.patience import seconds_told
-from penstock_serving.server.dispatch import Dispatcher
+from penstock_serving.server.dispatch import LATE, Dispatcher, Limits
 from penstock_serving.server.engine import Computed
 from penstock_serving.server.explaining import Explain, Explaining
 from penstock_serving.server.http.exchange import Exchange
 from penstock_serving.server.http.heads import Heads
+from penstock_serving.server.http.limits import HttpLimits
+from penstock_serving.server.http.listener import most_connections
 from penstock_serving.server.identity import Identity
+from penstock_serving.server.lane.front import Rules
 from penstock_serving.server.lifecycle import Lifecycle
 from penstock_serving.server.metrics import ServerMetrics
 from penstock_serving.server.pages import Pages, bases
@@ -44,6 +53,7 @@ _JSON_LENGTH = "inference-header-content-length"
 _JSON_LENGTH_HEADER = _JSON_LENGTH.encode()
 _EXPECTED_TIMEOUT = contract.HEADER_EXPECTED_TIMEOUT.encode()
 _EXPLAIN = "explain"
+_FRONT_BODY = 64 << 10
 _INDEX = "/v2/repository/index"
 
 
@@ -88,6 +98,21 @@ class App:
     def refuse(self, exchange: Exchange, error: RequestError) -> None:
         """Answer a request that was not read whole."""
         self._fail(exchange, "other", error)
+
+    def rules(self, limits: Limits, http: HttpLimits) -> Rules:
+        """By which the front answers what would come here as an ordinary request."""
+        late = DeadlineError(LATE)
+        return Rules(
+            [target for target, wire in self._targets.items() if wire.ordinary],
+            min(_FRONT_BODY, http.body),
+            contract.HEADER_EXPECTED_TIMEOUT,
+            self._success,
+            (self._heads.of(late.status, (_JSON,)), orjson.dumps({"error": late.message})),
+            most_connections(http),
+            limits.timeout_seconds,
+            http.idle_seconds,
+            http.write_seconds,
+        )
 
     # Predictions
 

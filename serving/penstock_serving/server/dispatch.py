@@ -26,6 +26,8 @@ from penstock_serving.server.observe import Observer
 from penstock_serving.server.task import CallTask, Task
 from penstock_serving.server.work import Work
 
+LATE = "the prediction was not ready in time"
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -60,7 +62,6 @@ class Dispatcher:
         self._waiting: deque[Task] = deque()
         self._running: set[Batch] = set()
         self._on_lane: set[Task] = set()
-        self._lane_moved = 0.0
         self._held = 0
         # Threads without a batch; below zero, batches given ahead.
         self._free = limits.threads
@@ -82,10 +83,10 @@ class Dispatcher:
         return self._held
 
     def stuck(self, now: float) -> bool:
-        """Whether, at `now` (monotonic seconds), every thread has been in one call for longer than the timeout, or the
-        lane has not returned anything for so long."""
+        """Whether, at `now` (monotonic seconds), every thread has been in one call for longer than the timeout, or every
+        one of the lane's."""
         timeout, began = self._limits.timeout_seconds, tuple(self._began.values())
-        if self._on_lane and now - self._lane_moved > timeout:
+        if self._lane is not None and self._lane.held_up_seconds > timeout:
             return True
         return len(began) == self._limits.threads and now - max(began) > timeout
 
@@ -103,18 +104,19 @@ class Dispatcher:
         now = time.monotonic()
         if (self._free <= 0 or self._on_lane) and self.stuck(now):
             raise NotServingError("the model has not finished a prediction for too long; it is being restarted")
-        if not self._admission.admits(self._held, len(self._waiting) + len(self._on_lane), now):
+        lane = self._lane if task.ordinary is not None else None
+        if not (
+            self._admission.admits(self._held, len(self._waiting), now) if lane is None else lane.admits(self._held)
+        ):
             raise SaturatedError(f"{self._held} requests are being answered already; try again shortly")
         task.arrived = now
         task.deadline = now + min(patience_seconds, self._limits.timeout_seconds)
         self._held += 1
         if task.deadline < self._next_deadline:
             self._watch(task.deadline)
-        if self._lane is not None and task.ordinary is not None:
-            if not self._on_lane:
-                self._lane_moved = now
+        if lane is not None and task.ordinary is not None:
             self._on_lane.add(task)
-            self._lane.offer(task.ordinary, task)
+            lane.offer(task.ordinary, task)
             return
         self._waiting.append(task)
         if not self._scheduled and (self._free > 0 or self._ahead()):
@@ -202,11 +204,9 @@ class Dispatcher:
 
     def _returned(self, found: Returned[Task]) -> None:
         """Take what the lane has answered, and what it has left."""
-        now = self._lane_moved = time.monotonic()
+        now = time.monotonic()
         work = self.work
         for done in found.rounds:
-            self._admission.began(done.waited, now)
-            self._admission.ended(done.seconds, done.requests)
             work.queued_seconds += done.queued
             work.read_seconds += done.read * done.requests
             work.computed_seconds += done.computed * done.requests
@@ -292,5 +292,5 @@ class Dispatcher:
         if deadlines:
             self._watch(min(deadlines))
         for task in late:
-            task.error = DeadlineError("the prediction was not ready in time")
+            task.error = DeadlineError(LATE)
             task.finish()

@@ -49,8 +49,14 @@ class _Block:
         return True
 
 
+def _nothing() -> tuple[Matrix, int]:
+    return np.empty((0, 1)), 0
+
+
 class Feed:
-    """The server's side of the monitor's socket. `rows` and `refusal` may be called from one thread and never block.
+    """The server's side of the monitor's socket. `rows` and `refusal` may be called from any thread and never wait.
+
+    `more` tells of rows that were served elsewhere, and how many were dropped there; the feed's own thread asks it.
 
     When the monitor does not read, records wait in a buffer of 8 MiB; beyond it, and when no monitor is there at all,
     they are dropped and counted. Dropped records keep their numbers, so the monitor counts them too.
@@ -59,6 +65,7 @@ class Feed:
     def __init__(self, path: Path, buffer_bytes: int = BUFFER_BYTES) -> None:
         self._path = str(path)
         self._limit = buffer_bytes
+        self.more = _nothing
         self._boot = int.from_bytes(os.urandom(8), "little") >> 1
         self._waiting: deque[Datagram] = deque()
         self._block: _Block | None = None
@@ -132,9 +139,21 @@ class Feed:
         while not self._closing.is_set():
             self._wake.wait(_EVERY_SECONDS)
             self._wake.clear()
+            self._gather()
             self._empty()
+        self._gather()
         self._empty()
         self._disconnect()
+
+    def _gather(self) -> None:
+        observed, dropped = self.more()
+        if len(observed):
+            self.rows(observed)
+        if dropped:
+            with self._lock:
+                self._close_block()
+                self._numbered += dropped
+                self._dropped += dropped
 
     def _empty(self) -> None:
         while (batch := self._take()) is not None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 _NOTICE_SECONDS = 3.0
@@ -11,11 +12,15 @@ _LOOK_SECONDS = 0.05
 
 @dataclass(slots=True)
 class Lifecycle:
-    """Whether the server is stopping, and what it has open. To be used from one event loop."""
+    """Whether the server is stopping, and what it has open. To be used from one event loop.
+
+    `elsewhere` tells how many requests are open that did not come by here.
+    """
 
     draining: bool = False
     open_requests: int = 0
     last_arrival: float = 0.0
+    elsewhere: Callable[[], int] = int
 
     def arrived(self) -> None:
         """A prediction request arrived."""
@@ -38,6 +43,7 @@ class Lifecycle:
         self.last_arrival = max(self.last_arrival, began)
         while time.monotonic() - began < limit_seconds:
             now = time.monotonic()
-            if not self.open_requests and now - self.last_arrival >= _QUIET_SECONDS and now - began >= _NOTICE_SECONDS:
+            quiet = now - self.last_arrival >= _QUIET_SECONDS and now - began >= _NOTICE_SECONDS
+            if quiet and not self.open_requests + self.elsewhere():
                 return
             await asyncio.sleep(_LOOK_SECONDS)

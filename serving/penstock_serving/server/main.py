@@ -30,7 +30,7 @@ from penstock_serving.server.http.limits import HttpLimits
 from penstock_serving.server.http.listener import Listener, raise_file_limit
 from penstock_serving.server.lane.queue import Lane
 from penstock_serving.server.lifecycle import Lifecycle
-from penstock_serving.server.metrics import ServerMetrics
+from penstock_serving.server.metrics import BUCKETS, ServerMetrics
 from penstock_serving.server.pages import Pages
 from penstock_serving.server.selftest import self_test
 from penstock_serving.server.shared import Shared, Telling
@@ -94,9 +94,16 @@ class Worker:
         tally = Tally(metrics, feed)
         pages = Pages(identity, model, dispatcher, lifecycle, lambda: telling.totals().work)
         line = starter.line(self._slot)
-        explaining = Explaining(identity, model, config.directory, line, lambda: dispatcher.in_flight > 0)
+        explaining = Explaining(
+            identity, model, config.directory, line, lambda: dispatcher.in_flight + lifecycle.elsewhere() > 0
+        )
         app = App(identity, model, dispatcher, pages, explaining, metrics, tally, lifecycle)
-        listener = Listener(app, HttpLimits(body=config.max_body))
+        http = HttpLimits(body=config.max_body)
+        listener = Listener(app, http)
+        front = None
+        if lane is not None:
+            front = lane.front(app.rules(config.limits, http), "infer", BUCKETS)
+            metrics.elsewhere, feed.more, lifecycle.elsewhere = front.counts, front.observed, lambda: front.asked
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -107,7 +114,7 @@ class Worker:
             made = GrpcPort(identity, model, dispatcher, pages, metrics, tally, lifecycle)
             address = f"{config.address}:{config.grpc_port}"
             rpc = await _bound(contract.ENV_GRPC_PORT, config.grpc_port, made.listen(address, config))
-        listening = listener.listen(config.address, config.port, config.workers)
+        listening = listener.listen(config.address, config.port, config.workers, front)
         await _bound(contract.ENV_SERVING_PORT, config.port, listening)
         # What is here now stays: no collection of garbage shall stop the answers to walk through it.
         gc.freeze()
@@ -119,7 +126,7 @@ class Worker:
             flush=True,
         )
         await self._until(stop, pages)
-        listener.draining = True
+        listener.drain()
         await lifecycle.drain(config.drain_seconds)
         await listener.close(_CLOSE_SECONDS)
         if rpc is not None:
@@ -151,7 +158,7 @@ def _lane(model: Model, config: Settings) -> tuple[Lane[Task] | None, str]:
     from penstock_serving.server.lane.opening import NoLaneError, open_lane
 
     try:
-        return open_lane(model, config.identity, config.limits.threads), "natively"
+        return open_lane(model, config.identity, config.limits), "natively"
     except NoLaneError as error:
         return None, f"in Python ({ascii(str(error))[1:-1]})"
 

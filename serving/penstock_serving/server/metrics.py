@@ -21,7 +21,7 @@ from penstock_serving.server.work import Work
 _HTTP_ROUTES = ("infer", "predict", "explain", "other")
 _GRPC_ROUTE = "grpc"
 _CODES = (200, 400, 404, 413, 415, 429, 500, 503, 504)
-_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
 class ServerMetrics(Collector):
@@ -37,13 +37,14 @@ class ServerMetrics(Collector):
             (route, code): 0 for route in _HTTP_ROUTES for code in _CODES
         }
         self._answers[_GRPC_ROUTE, "OK"] = 0
-        self._buckets = {route: [0] * (len(_BUCKETS) + 1) for route in routes}
+        self._buckets = {route: [0] * (len(BUCKETS) + 1) for route in routes}
         self._seconds = dict.fromkeys(routes, 0.0)
         self._refused = dict.fromkeys(RULES, 0)
         self._startup: dict[str, float] = {}
         self.rows = 0
         self.saturated = 0
         self.in_flight: Callable[[], int] = int
+        self.elsewhere: Callable[[], Counts] = Counts
         self.work = Work()
         self.totals: Callable[[], Counts] = self.own
         self._registry = CollectorRegistry()
@@ -53,7 +54,7 @@ class ServerMetrics(Collector):
         """Count an answer by its status (over gRPC its code's name), and how long it took."""
         answers, key = self._answers, (route, status)
         answers[key] = answers.get(key, 0) + 1
-        self._buckets[route][bisect_left(_BUCKETS, seconds)] += 1
+        self._buckets[route][bisect_left(BUCKETS, seconds)] += 1
         self._seconds[route] += seconds
 
     def refused(self, rule: Rule) -> None:
@@ -70,7 +71,7 @@ class ServerMetrics(Collector):
         for (route, code), count in dict(self._answers).items():
             answers.setdefault(route, {})[str(code)] = count
         fed = self._feed.counts()
-        return Counts(
+        found = Counts(
             answers,
             {route: list(counts) for route, counts in self._buckets.items()},
             dict(self._seconds),
@@ -83,6 +84,8 @@ class ServerMetrics(Collector):
             fed.dropped,
             work=self.work.copy(),
         )
+        found.add(self.elsewhere())
+        return found
 
     def render(self) -> bytes:
         """The counters as Prometheus text."""
@@ -129,7 +132,7 @@ class ServerMetrics(Collector):
             "Time from the request's head to its answer.",
             labels=(*contract.IDENTITY_LABELS, "route"),
         )
-        bounds = [*map(str, _BUCKETS), "+Inf"]
+        bounds = [*map(str, BUCKETS), "+Inf"]
         for route, counts in found.buckets.items():
             buckets = list(zip(bounds, itertools.accumulate(counts), strict=True))
             family.add_metric((*self._identity, route), buckets, sum_value=found.seconds[route])

@@ -5,6 +5,7 @@ answers, or the caller does not read them; what was not read yet stays in the ke
 """
 
 import asyncio
+import os
 import time
 from collections import deque
 from typing import TYPE_CHECKING, cast
@@ -31,12 +32,13 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_blocked", "_body", "_last", "_left", "_limits", "_lingering", "_listener", "_outstanding", "_parser", "_parsing",
-        "_plain", "_raw", "_reading", "_since", "_transport", "_unread",
+        "_blocked", "_body", "_first", "_last", "_left", "_limits", "_lingering", "_listener", "_outstanding", "_parser",
+        "_parsing", "_plain", "_raw", "_reading", "_since", "_transport", "_unread",
     )  # fmt: skip
 
-    def __init__(self, listener: "Listener") -> None:
-        self._listener, self._limits = listener, listener.limits
+    def __init__(self, listener: "Listener", first: bytes = b"") -> None:
+        """A connection from which these bytes were `first` read elsewhere."""
+        self._listener, self._limits, self._first = listener, listener.limits, first
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport | None = None
         self._outstanding: deque[Exchange] = deque()
@@ -56,6 +58,9 @@ class Connection(asyncio.Protocol):
         if not self._listener.accept(self):
             self._refuse(SaturatedError("too many connections are open; try again shortly"))
             self._shut()
+        elif self._first:
+            first, self._first = self._first, b""
+            self.data_received(first)
 
     def data_received(self, data: bytes) -> None:
         """Parse what arrived, or keep it while reading is stopped."""
@@ -362,6 +367,18 @@ class Connection(asyncio.Protocol):
                 self._refuse(RequestError(408, "the request did not arrive in time"))
         elif not self._outstanding and spent > limits.idle_seconds:
             self._shut()
+
+    def leave(self) -> int | None:
+        """Give the connection up where it waits for nothing: a descriptor of it for somebody else, else None."""
+        transport = self._transport
+        waits = self._outstanding or self._reading or self._raw or self._unread or self._last or self._blocked
+        if transport is None or waits or transport.is_closing() or transport.get_write_buffer_size():
+            return None
+        descriptor = os.dup(transport.get_extra_info("socket").fileno())
+        transport.pause_reading()
+        self._last = True
+        transport.abort()
+        return descriptor
 
     def part(self) -> None:
         """Close now if nothing is being read or answered; else the last answer closes, as the listener is draining."""

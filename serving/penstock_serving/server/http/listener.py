@@ -2,12 +2,14 @@
 
 import asyncio
 import resource
+import socket
 import time
 from email.utils import formatdate
 
 from penstock_serving.server.http.connection import Connection
 from penstock_serving.server.http.exchange import Handler
 from penstock_serving.server.http.limits import BodyBudget, HttpLimits
+from penstock_serving.server.lane.front import Front
 
 _BACKLOG = 1024
 _LOOK_SECONDS = 0.5
@@ -27,10 +29,15 @@ class Listener:
         self._server: asyncio.Server | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._most = limits.connections
+        self._front: Front | None = None
+        self._port = 0
+        self._adopting: set[asyncio.Task[None]] = set()
 
     @property
     def port(self) -> int:
         """The port listened on; only while listening."""
+        if self._front is not None:
+            return self._port
         assert self._server is not None
         port: int = self._server.sockets[0].getsockname()[1]
         return port
@@ -40,13 +47,58 @@ class Listener:
         """Connections open now."""
         return len(self._connections)
 
-    async def listen(self, address: str, port: int, processes: int = 1) -> None:
-        """Start accepting, on a port that so many processes share; raises `OSError` when the port cannot be had."""
-        self._most = min(self.limits.connections, _file_limit() - _SPARE_FILES)
+    async def listen(self, address: str, port: int, processes: int = 1, front: Front | None = None) -> None:
+        """Start accepting, on a port that so many processes share; raises `OSError` when the port cannot be had.
+
+        A `front` accepts first, and hands over what is not for it; it does so at one address of the machine's alone.
+        """
+        self._most = most_connections(self.limits)
         self._tick()
-        self._server = await asyncio.get_running_loop().create_server(
+        loop = asyncio.get_running_loop()
+        if front is not None:
+            found = await loop.getaddrinfo(address, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+            if len(found) == 1:
+                family, _, _, _, place = found[0]
+                self._front_at(
+                    socket.create_server(place, family=family, backlog=_BACKLOG, reuse_port=processes > 1), front
+                )
+                return
+        self._server = await loop.create_server(
             lambda: Connection(self), address, port, backlog=_BACKLOG, reuse_port=processes > 1
         )
+
+    def _front_at(self, listening: socket.socket, front: Front) -> None:
+        self._front, self._port = front, listening.getsockname()[1]
+        front.start(listening, self._adopt)
+
+    def _adopt(self, handed: socket.socket, content: bytes) -> None:
+        """Take in a connection that the front hands over."""
+        handed.settimeout(0)
+        task = asyncio.get_running_loop().create_task(self._serve(handed, content))
+        self._adopting.add(task)
+        task.add_done_callback(self._adopting.discard)
+
+    async def _serve(self, handed: socket.socket, content: bytes) -> None:
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(lambda: Connection(self, content), handed)
+        except OSError:
+            handed.close()
+
+    def _give_back(self, connection: Connection, front: Front) -> None:
+        """Let the front answer what comes next, where nothing is under way."""
+        try:
+            descriptor = connection.leave()
+        except OSError:
+            # no descriptor is left to spare: the connection stays
+            return
+        if descriptor is not None:
+            front.take_back(descriptor)
+
+    def drain(self) -> None:
+        """Let every answer be the last of its connection."""
+        self.draining = True
+        if self._front is not None:
+            self._front.drain()
 
     def accept(self, connection: Connection) -> bool:
         """Take in a connection, unless there are too many."""
@@ -62,6 +114,8 @@ class Listener:
     async def close(self, patience_seconds: float) -> None:
         """Accept no more, let every connection end after its last answer; end what is left after `patience_seconds`."""
         self.draining = True
+        if self._front is not None:
+            self._front.close()
         if self._server is not None:
             self._server.close()
         for connection in tuple(self._connections):
@@ -81,6 +135,8 @@ class Listener:
         now = time.monotonic()
         for connection in tuple(self._connections):
             connection.look(now)
+            if self._front is not None and not self.draining:
+                self._give_back(connection, self._front)
         self._timer = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._tick)
 
 
@@ -88,6 +144,11 @@ def raise_file_limit() -> None:
     """Raise the limit of open files, so of connections, as far as this process may."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def most_connections(limits: HttpLimits) -> int:
+    """How many connections may be open, by the limits and by the files that this process may open."""
+    return min(limits.connections, _file_limit() - _SPARE_FILES)
 
 
 def _file_limit() -> int:

@@ -14,6 +14,7 @@ from penstock_serving.model.load import Model
 from penstock_serving.protocol import v2
 from penstock_serving.protocol.plan import plan
 from penstock_serving.server.batch import MAX_TASKS
+from penstock_serving.server.dispatch import Limits
 from penstock_serving.server.engine import compute
 from penstock_serving.server.identity import Identity
 from penstock_serving.server.lane.queue import Lane
@@ -29,7 +30,7 @@ class NoLaneError(Exception):
     """Why Python answers every request."""
 
 
-def open_lane(model: Model, identity: Identity, threads: int) -> Lane[Task]:
+def open_lane(model: Model, identity: Identity, limits: Limits) -> Lane[Task]:
     """The lane for a model, shown on its golden rows to answer as Python does; raises `NoLaneError`."""
     if model.compiled is None:
         raise NoLaneError("the model is not compiled")
@@ -37,7 +38,7 @@ def open_lane(model: Model, identity: Identity, threads: int) -> Lane[Task]:
     if found is None:
         raise NoLaneError("the model's default output is of a kind that the lane does not write")
     at_once = MAX_TASKS if model.rows_independent else 1
-    lane: Lane[Task] = Lane(_native(model.compiled, found, threads, at_once), len(model.signature.columns))
+    lane: Lane[Task] = Lane(_native(model.compiled, found, limits, at_once), len(model.signature.columns))
     bodies = _golden(model)
     answers = lane.ask(bodies, _SECONDS)
     if answers is None:
@@ -70,7 +71,7 @@ def _answer(model: Model, identity: Identity, body: bytes) -> bytes:
     return v2.response(identity.name, call, outputs, identity.parameters, identity.version).body
 
 
-def _native(model: bytes, terms: Terms, threads: int, at_once: int) -> Any:
+def _native(model: bytes, terms: Terms, limits: Limits, at_once: int) -> Any:
     """The native lane; raises `NoLaneError`: not installed, no ONNX Runtime that it can open, a graph that it cannot."""
     try:
         native = importlib.import_module(MODULE)
@@ -86,8 +87,9 @@ def _native(model: bytes, terms: Terms, threads: int, at_once: int) -> Any:
             (terms.all_double, terms.all_take_missing),
             terms.safe_square,
             (*answer.template, *answer[1:]),
-            threads,
+            limits.threads,
             at_once,
+            limits.in_flight,
         )
     except (MalformedError, RuntimeError) as error:
         raise NoLaneError(f"the compiled form cannot be opened: {error}") from error

@@ -8,6 +8,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import numpy as np
 
 from penstock_serving.model.frame import Matrix
+from penstock_serving.server.lane.front import Front, Rules
 
 T = TypeVar("T")
 
@@ -57,6 +58,20 @@ class Lane(Generic[T]):
             self._waking = True
             self._loop.call_soon(self._wake)
 
+    def admits(self, held: int) -> bool:
+        """Whether one more request is let in while so many are held."""
+        return bool(self._native.admits(held))
+
+    @property
+    def held_up_seconds(self) -> float:
+        """For how long every thread has been in one call; 0 where one is not."""
+        return float(self._native.held_up())
+
+    def front(self, rules: Rules, route: str, bounds: Sequence[float]) -> Front:
+        """What answers ordinary requests at the connection, and counts them by a route in buckets of time."""
+        given = (*rules[:4], *rules.late, *rules[5:])
+        return Front(lambda listening: self._native.front(listening, given, list(bounds)), route, self._width - 1)
+
     def ask(self, bodies: Sequence[bytes], seconds: float) -> Sequence[bytes | None] | None:
         """Answers to several bodies, before `start`; None where they take longer than so many seconds each."""
         found: dict[int, bytes | None] = {}
@@ -81,6 +96,6 @@ class Lane(Generic[T]):
         self._native.wake()
 
     def _take(self) -> Returned[T]:
-        tokens, bodies, rows, observed, calls, rounds = self._native.take()
+        tokens, bodies, rows, calls, rounds, observed = self._native.take()
         told = np.frombuffer(observed).reshape(-1, self._width)
         return Returned(tokens, bodies, rows, told, calls, [Round(*times) for times in rounds])

@@ -1,0 +1,515 @@
+//! The front: the thread that accepts connections, and answers ordinary requests by the lane.
+//!
+//! It knows one kind of request and one kind of answer. A connection that brings anything else, or whose request the
+//! lane leaves, is handed over to Python for good, with the bytes that it has brought: so every rule of HTTP and of the
+//! protocol is Python's. What times a connection may take is Python's, too, but for waiting idle.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpListener as StdListener, TcpStream as StdStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime};
+
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Poll, Registry, Token, Waker};
+use slab::Slab;
+
+use crate::count::Counts;
+use crate::http::{Address, Found, MAX_HEAD};
+use crate::lane::{Done, Lane, Outlet, locked};
+
+const LISTENER: Token = Token(usize::MAX);
+/// What wakes the thread for the lane's answers.
+pub const WAKER: Token = Token(usize::MAX - 1);
+const READ: usize = 16 << 10;
+/// How long a request may take to arrive before Python waits for the rest of it.
+const PART: Duration = Duration::from_millis(100);
+/// How often connections are looked at: while something is under way, and while all of them are idle.
+const LOOK: Duration = Duration::from_millis(50);
+const IDLE_LOOK: Duration = Duration::from_millis(500);
+const DATE: Duration = Duration::from_millis(500);
+const MAX_OBSERVED: usize = (8 << 20) / 8;
+
+/// What the front knows of the server.
+pub struct Rules {
+    pub address: Address,
+    /// The head of a good answer, up to what differs; and the head and body for a request that is too late.
+    pub head: Vec<u8>,
+    pub late: (Vec<u8>, Vec<u8>),
+    pub connections: usize,
+    pub timeout: Duration,
+    pub idle: Duration,
+    pub write: Duration,
+}
+
+/// Which connection a request came by; its generation tells it from another one in the same place.
+#[derive(Clone, Copy)]
+pub struct Caller {
+    place: usize,
+    generation: u64,
+}
+
+/// What the monitor is to be told, and how many rows were too many to keep.
+#[derive(Default)]
+pub struct Observed {
+    pub rows: Vec<f64>,
+    pub dropped: usize,
+}
+
+/// What both sides see.
+pub struct Shared<T> {
+    lane: Arc<Lane<T>>,
+    rules: Rules,
+    width: usize,
+    pub counts: Mutex<Counts>,
+    pub observed: Mutex<Observed>,
+    pub handed: Mutex<Vec<(StdStream, Vec<u8>)>>,
+    returned: Mutex<Vec<StdStream>>,
+    pub asked: AtomicUsize,
+    draining: AtomicBool,
+    closing: AtomicBool,
+    tell: Box<dyn Fn() + Send + Sync>,
+}
+
+/// The thread's owner.
+pub struct Front<T> {
+    pub shared: Arc<Shared<T>>,
+    waker: Arc<Waker>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// A token of the lane that may stand for a caller of the front.
+pub trait Callers: Send + 'static {
+    fn of(caller: Caller) -> Self;
+    fn caller(&self) -> Option<Caller>;
+}
+
+impl<T: Callers> Front<T> {
+    /// Take connections from a listening socket. `waker` is what the lane tells of answers; `tell` is called on the
+    /// thread when a connection was handed over. `width` numbers are observed of each row.
+    pub fn start(
+        listener: StdListener,
+        poll: Poll,
+        waker: Arc<Waker>,
+        lane: Arc<Lane<T>>,
+        rules: Rules,
+        width: usize,
+        bounds: Vec<f64>,
+        tell: Box<dyn Fn() + Send + Sync>,
+    ) -> std::io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        let mut listener = TcpListener::from_std(listener);
+        poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+        let shared = Arc::new(Shared {
+            lane,
+            rules,
+            width,
+            counts: Mutex::new(Counts::new(bounds)),
+            observed: Mutex::default(),
+            handed: Mutex::default(),
+            returned: Mutex::default(),
+            asked: AtomicUsize::new(0),
+            draining: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+            tell,
+        });
+        let desk = Desk {
+            shared: Arc::clone(&shared),
+            registry: poll.registry().try_clone()?,
+            listener,
+            connections: Slab::new(),
+            generation: 0,
+            asked: 0,
+            offered: false,
+            waiting_to_accept: false,
+            busy: false,
+            date: (Instant::now(), httpdate::fmt_http_date(SystemTime::now())),
+        };
+        let thread = thread::Builder::new().name("front".into()).spawn(move || desk.run(poll))?;
+        Ok(Self { shared, waker, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Take back a connection that waits for nothing.
+    pub fn take_back(&self, stream: StdStream) {
+        locked(&self.shared.returned).push(stream);
+        let _ = self.waker.wake();
+    }
+
+    /// Hand over every connection as soon as it waits for no answer.
+    pub fn drain(&self) {
+        self.shared.draining.store(true, Ordering::Release);
+        let _ = self.waker.wake();
+    }
+
+    /// End the thread, and every connection it has.
+    pub fn close(&self) {
+        self.shared.closing.store(true, Ordering::Release);
+        let _ = self.waker.wake();
+        if let Some(thread) = locked(&self.thread).take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A request that the lane has.
+struct Asked {
+    /// Where its bytes end.
+    end: usize,
+    began: Instant,
+    deadline: Instant,
+}
+
+struct Connection {
+    stream: TcpStream,
+    generation: u64,
+    /// What was read and is not answered.
+    bytes: Vec<u8>,
+    /// Whether more may be there to be read.
+    unread: bool,
+    asked: Option<Asked>,
+    /// What is not written yet of the last answer.
+    unwritten: Vec<u8>,
+    /// When what it does now began.
+    since: Instant,
+}
+
+/// What becomes of a connection.
+#[derive(PartialEq)]
+enum Fate {
+    Stays,
+    Ends,
+    GoesToPython,
+}
+
+struct Desk<T> {
+    shared: Arc<Shared<T>>,
+    registry: Registry,
+    listener: TcpListener,
+    connections: Slab<Connection>,
+    generation: u64,
+    asked: usize,
+    offered: bool,
+    /// Whether connections wait that could not be accepted.
+    waiting_to_accept: bool,
+    /// Whether something may be under way.
+    busy: bool,
+    date: (Instant, String),
+}
+
+impl<T: Callers> Desk<T> {
+    fn run(mut self, mut poll: Poll) {
+        let mut events = Events::with_capacity(1024);
+        let mut looked = Instant::now();
+        while !self.shared.closing.load(Ordering::Acquire) {
+            let pause = if self.busy { LOOK } else { IDLE_LOOK };
+            let nothing = self.connections.is_empty() && !self.waiting_to_accept;
+            let wait = if nothing { None } else { Some(pause) };
+            if poll.poll(&mut events, wait).is_err() {
+                // Interrupted; anything else would come again, and is not to be answered by ending.
+                continue;
+            }
+            for event in &events {
+                match event.token() {
+                    LISTENER => self.accept(),
+                    WAKER => {
+                        self.answers();
+                        self.take_back();
+                    }
+                    Token(place) => self.moved(place),
+                }
+            }
+            if self.offered {
+                self.offered = false;
+                self.shared.lane.wake();
+            }
+            let now = Instant::now();
+            if now - looked >= pause || self.draining() {
+                looked = now;
+                self.look(now);
+            }
+            self.shared.asked.store(self.asked, Ordering::Release);
+        }
+    }
+
+    fn draining(&self) -> bool {
+        self.shared.draining.load(Ordering::Acquire)
+    }
+
+    fn accept(&mut self) {
+        self.waiting_to_accept = false;
+        loop {
+            match self.listener.accept() {
+                Ok((stream, _)) => self.welcome(stream),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionAborted) => {}
+                Err(_) => {
+                    // Too many open files: the next look tries again.
+                    self.waiting_to_accept = true;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn take_back(&mut self) {
+        let returned = std::mem::take(&mut *locked(&self.shared.returned));
+        for stream in returned {
+            self.welcome(TcpStream::from_std(stream));
+        }
+    }
+
+    fn welcome(&mut self, stream: TcpStream) {
+        let _ = stream.set_nodelay(true);
+        if self.connections.len() >= self.shared.rules.connections {
+            self.give(stream, Vec::new());
+            return;
+        }
+        self.generation += 1;
+        let connection = Connection {
+            stream,
+            generation: self.generation,
+            bytes: Vec::new(),
+            unread: false,
+            asked: None,
+            unwritten: Vec::new(),
+            since: Instant::now(),
+        };
+        let place = self.connections.insert(connection);
+        let stream = &mut self.connections[place].stream;
+        if self.registry.register(stream, Token(place), Interest::READABLE | Interest::WRITABLE).is_err() {
+            self.connections.remove(place);
+        }
+        // Its first request is often there already.
+        self.moved(place);
+    }
+
+    /// A connection can be read or written.
+    fn moved(&mut self, place: usize) {
+        let Some(connection) = self.connections.get_mut(place) else { return };
+        if !connection.unwritten.is_empty() && !write_more(connection) {
+            self.end(place);
+            return;
+        }
+        self.busy = true;
+        let fate = self.go_on(place);
+        self.settle(place, fate);
+    }
+
+    /// Read, and ask what was read.
+    fn go_on(&mut self, place: usize) -> Fate {
+        let most = MAX_HEAD + self.shared.rules.address.max_body + READ;
+        let connection = &mut self.connections[place];
+        if !read(connection, most) {
+            return Fate::Ends;
+        }
+        self.ask(place)
+    }
+
+    fn ask(&mut self, place: usize) -> Fate {
+        let now = Instant::now();
+        let draining = self.draining();
+        let rules = &self.shared.rules;
+        let connection = &mut self.connections[place];
+        if connection.asked.is_some() || !connection.unwritten.is_empty() || connection.bytes.is_empty() {
+            return Fate::Stays;
+        }
+        match rules.address.look(&connection.bytes) {
+            Found::Part => Fate::Stays,
+            Found::Other => Fate::GoesToPython,
+            Found::Whole { body, end, patience } => {
+                let lane = &self.shared.lane;
+                if draining || !lane.admits(self.asked, now) || lane.held_up(now) > rules.timeout {
+                    return Fate::GoesToPython;
+                }
+                let patience = patience.map_or(rules.timeout, Duration::from_millis).min(rules.timeout);
+                connection.asked = Some(Asked { end, began: connection.since, deadline: now + patience });
+                self.asked += 1;
+                let caller = Caller { place, generation: connection.generation };
+                self.shared.lane.offer(Outlet::Front, &connection.bytes[body..end], T::of(caller));
+                self.offered = true;
+                Fate::Stays
+            }
+        }
+    }
+
+    fn settle(&mut self, place: usize, fate: Fate) {
+        match fate {
+            Fate::Stays => {}
+            Fate::Ends => self.end(place),
+            Fate::GoesToPython => {
+                let mut connection = self.connections.remove(place);
+                if self.registry.deregister(&mut connection.stream).is_ok() {
+                    self.give(connection.stream, connection.bytes);
+                }
+            }
+        }
+    }
+
+    fn end(&mut self, place: usize) {
+        let mut connection = self.connections.remove(place);
+        self.asked -= usize::from(connection.asked.is_some());
+        let _ = self.registry.deregister(&mut connection.stream);
+    }
+
+    fn give(&self, stream: TcpStream, bytes: Vec<u8>) {
+        locked(&self.shared.handed).push((StdStream::from(stream), bytes));
+        (self.shared.tell)();
+    }
+
+    /// Take what the lane has answered.
+    fn answers(&mut self) {
+        let now = Instant::now();
+        for done in self.shared.lane.take(Outlet::Front) {
+            self.answer(now, done);
+        }
+    }
+
+    fn answer(&mut self, now: Instant, done: Done<T>) {
+        let shared = Arc::clone(&self.shared);
+        let mut counts = locked(&shared.counts);
+        counts.batch(&done);
+        let mut told = Vec::with_capacity(done.observed.len());
+        let mut first = 0;
+        for ((token, body), rows) in done.tokens.iter().zip(done.answers).zip(done.rows) {
+            let observed = &done.observed[first..first + rows * shared.width];
+            first += rows * shared.width;
+            let Some(caller) = token.caller() else { continue };
+            let Some(connection) = self.connections.get_mut(caller.place) else { continue };
+            if connection.generation != caller.generation {
+                continue;
+            }
+            let Some(asked) = connection.asked.take() else { continue };
+            self.asked -= 1;
+            let Some(body) = body else {
+                self.settle(caller.place, Fate::GoesToPython);
+                continue;
+            };
+            told.extend_from_slice(observed);
+            counts.rows += rows as u64;
+            counts.answer((now - asked.began).as_secs_f64());
+            self.write(caller.place, now, asked.end, Message::Good, &body);
+        }
+        drop(counts);
+        let mut observed = locked(&shared.observed);
+        if observed.rows.len() + told.len() > MAX_OBSERVED {
+            observed.dropped += told.len() / shared.width;
+        } else {
+            observed.rows.extend_from_slice(&told);
+        }
+    }
+
+    /// Answer the request that ends at `end`, and go on with what comes after it.
+    fn write(&mut self, place: usize, now: Instant, end: usize, message: Message, body: &[u8]) {
+        if now - self.date.0 > DATE {
+            self.date = (now, httpdate::fmt_http_date(SystemTime::now()));
+        }
+        let head = match message {
+            Message::Good => &self.shared.rules.head,
+            Message::Late => &self.shared.rules.late.0,
+        };
+        let connection = &mut self.connections[place];
+        connection.bytes.drain(..end);
+        connection.since = now;
+        let mut text = Vec::with_capacity(head.len() + body.len() + 96);
+        text.extend_from_slice(head);
+        text.extend_from_slice(b"date: ");
+        text.extend_from_slice(self.date.1.as_bytes());
+        text.extend_from_slice(b"\r\ncontent-length: ");
+        text.extend_from_slice(itoa::Buffer::new().format(body.len()).as_bytes());
+        text.extend_from_slice(b"\r\n\r\n");
+        text.extend_from_slice(body);
+        connection.unwritten = text;
+        if !write_more(connection) {
+            self.end(place);
+            return;
+        }
+        let fate = if connection.unread { self.go_on(place) } else { self.ask(place) };
+        self.settle(place, fate);
+    }
+
+    /// End what has taken too long, and hand over what is not for here.
+    fn look(&mut self, now: Instant) {
+        if self.waiting_to_accept {
+            self.accept();
+        }
+        let draining = self.draining();
+        self.busy = self.waiting_to_accept
+            || self.asked > 0
+            || self.connections.iter().any(|(_, one)| !one.bytes.is_empty() || !one.unwritten.is_empty());
+        let places: Vec<usize> = self.connections.iter().map(|(place, _)| place).collect();
+        for place in places {
+            let rules = &self.shared.rules;
+            let connection = &mut self.connections[place];
+            let spent = now.saturating_duration_since(connection.since);
+            if let Some(asked) = connection.asked.take_if(|asked| asked.deadline <= now) {
+                self.asked -= 1;
+                // What the lane makes of it is nobody's any more.
+                self.generation += 1;
+                connection.generation = self.generation;
+                locked(&self.shared.counts).too_late((now - asked.began).as_secs_f64());
+                let body = self.shared.rules.late.1.clone();
+                self.write(place, now, asked.end, Message::Late, &body);
+            } else if connection.asked.is_some() {
+            } else if !connection.unwritten.is_empty() {
+                if spent > rules.write {
+                    self.end(place);
+                }
+            } else if draining || (!connection.bytes.is_empty() && spent > PART) {
+                self.settle(place, Fate::GoesToPython);
+            } else if connection.bytes.is_empty() && spent > rules.idle {
+                self.end(place);
+            }
+        }
+    }
+}
+
+enum Message {
+    Good,
+    Late,
+}
+
+/// Read what is there, up to `most` bytes in all; tells whether the caller is still there.
+fn read(connection: &mut Connection, most: usize) -> bool {
+    let mut piece = [0; READ];
+    loop {
+        connection.unread = connection.bytes.len() > most - READ;
+        if connection.unread {
+            return true;
+        }
+        match connection.stream.read(&mut piece) {
+            Ok(0) => return false,
+            Ok(count) => {
+                if connection.bytes.is_empty() {
+                    connection.since = Instant::now();
+                }
+                connection.bytes.extend_from_slice(&piece[..count]);
+                if count < READ {
+                    return true;
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return true,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(_) => return false,
+        }
+    }
+}
+
+/// Write what is left to write; tells whether the caller is still there.
+fn write_more(connection: &mut Connection) -> bool {
+    let mut written = 0;
+    let there = loop {
+        if written == connection.unwritten.len() {
+            break true;
+        }
+        match connection.stream.write(&connection.unwritten[written..]) {
+            Ok(0) => break false,
+            Ok(count) => written += count,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break true,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(_) => break false,
+        }
+    };
+    connection.unwritten.drain(..written);
+    there
+}

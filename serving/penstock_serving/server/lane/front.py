@@ -1,0 +1,112 @@
+"""The front as Python sees it: native code that accepts connections and answers ordinary requests, and hands over the rest.
+
+What it has counted and observed is asked of it; connections that it hands over are taken in by the listener.
+"""
+
+import asyncio
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from penstock_serving.model.frame import Matrix
+from penstock_serving.server.counts import Counts
+from penstock_serving.server.work import Work
+
+
+class Rules(NamedTuple):
+    """What the front answers, and when it does not.
+
+    `targets` are asked with bodies of at most `body` bytes; `patience_header` says for how long a caller waits. `good` is
+    the head of an answer, up to what differs from one to another; `late` the head and body for a request that was not
+    answered in time. At most so many connections; seconds for an answer, for being idle, for reading an
+    answer.
+    """
+
+    targets: list[bytes]
+    body: int
+    patience_header: str
+    good: bytes
+    late: tuple[bytes, bytes]
+    connections: int
+    timeout_seconds: float
+    idle_seconds: float
+    write_seconds: float
+
+
+class Front:
+    """Answers at a listening socket, from `start` on. `counts`, `observed` and `asked` may be asked by any thread."""
+
+    def __init__(self, open_at: Callable[[int], Any], route: str, columns: int) -> None:
+        self._open_at, self._route, self._width = open_at, route, columns + 1
+        self._native: Any = None
+
+    def start(self, listening: socket.socket, adopt: Callable[[socket.socket, bytes], None]) -> None:
+        """Take over a listening socket; give `adopt`, on the running loop, connections and what was read from them."""
+        native = self._native = self._open_at(listening.detach())
+
+        def handed() -> None:
+            for descriptor, content in native.handed():
+                adopt(socket.socket(fileno=descriptor), content)
+
+        asyncio.get_running_loop().add_reader(native.fileno(), handed)
+
+    @property
+    def asked(self) -> int:
+        """Requests that wait for an answer."""
+        return int(self._native.asked()) if self._native is not None else 0
+
+    def counts(self) -> Counts:
+        """Totals since the start."""
+        if self._native is None:
+            return Counts()
+        buckets, good, late, seconds, late_seconds, rows, parts, calls, since = self._native.counts()
+        begun, queued, read, computed, written = parts
+        work = Work(
+            succeeded=good,
+            failed=late,
+            succeeded_seconds=seconds,
+            failed_seconds=late_seconds,
+            begun=begun,
+            queued_seconds=queued,
+            read_seconds=read,
+            computed_seconds=computed,
+            written_seconds=written,
+            rows=sum(rows * number for rows, number, _ in calls),
+            last=0.0 if since is None else time.time() - since,
+            calls=Counter({rows: number for rows, number, _ in calls}),
+            call_seconds={rows: spent for rows, _, spent in calls},
+        )
+        return Counts(
+            answers={self._route: {"200": good, "504": late}},
+            buckets={self._route: buckets},
+            seconds={self._route: seconds + late_seconds},
+            rows=rows,
+            in_flight=self.asked,
+            work=work,
+        )
+
+    def observed(self) -> tuple[Matrix, int]:
+        """What the monitor is to be told since this was asked last, and the number of rows that were dropped."""
+        if self._native is None:
+            return np.empty((0, self._width)), 0
+        content, dropped = self._native.observed()
+        return np.frombuffer(content).reshape(-1, self._width), dropped
+
+    def take_back(self, connection: int) -> None:
+        """Take back a connection that waits for nothing, by a descriptor of its own."""
+        self._native.take_back(connection)
+
+    def drain(self) -> None:
+        """Hand over every connection as soon as it waits for no answer."""
+        if self._native is not None:
+            self._native.drain()
+
+    def close(self) -> None:
+        """End what is left."""
+        if self._native is not None:
+            asyncio.get_running_loop().remove_reader(self._native.fileno())
+            self._native.close()
