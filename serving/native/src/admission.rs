@@ -59,3 +59,49 @@ impl Admission {
         self.each = towards(self.each, each);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_least_are_let_in_whatever_batches_take_and_the_most_are_a_cap() {
+        let mut admission = Admission::new(1, 64, 10);
+        let now = Instant::now();
+        admission.ended(60.0, 1);
+        assert!(admission.admits(3, 3, now));
+        assert!(!admission.admits(4, 4, now));
+        assert!(!Admission::new(1, 64, 10).admits(10, 10, now));
+    }
+
+    #[test]
+    fn as_many_wait_as_are_computed_in_a_quarter_of_a_second() {
+        let mut admission = Admission::new(1, 64, 1000);
+        let now = Instant::now();
+        admission.ended(0.1, 64);
+        assert!(admission.admits(100, 127, now));
+        assert!(!admission.admits(200, 128, now));
+    }
+
+    #[test]
+    fn when_waiting_has_been_long_for_a_while_less_is_let_wait() {
+        let mut admission = Admission::new(1, 64, 1000);
+        let start = Instant::now();
+        admission.ended(0.03, 64);
+        admission.began(Duration::from_millis(60), start);
+        admission.began(Duration::from_millis(60), start + Duration::from_millis(200));
+        assert!(admission.admits(100, 64, start + Duration::from_millis(240)));
+        assert!(!admission.admits(100, 64, start + Duration::from_millis(260)));
+        admission.began(Duration::from_millis(10), start + Duration::from_millis(270));
+        assert!(admission.admits(100, 64, start + Duration::from_millis(280)));
+    }
+
+    #[test]
+    fn where_computing_takes_no_longer_than_refusing_nobody_is_refused_for_that() {
+        let mut admission = Admission::new(1, 64, 1000);
+        let start = Instant::now();
+        admission.ended(0.004, 64);
+        admission.began(Duration::from_millis(60), start);
+        assert!(admission.admits(900, 64 * 20, start + Duration::from_secs(1)));
+    }
+}

@@ -48,7 +48,7 @@ impl Counts {
     }
 
     /// A batch of the lane's; each of its requests is counted with the batch's time.
-    pub fn batch<T>(&mut self, done: &Done<T>) {
+    pub fn batch(&mut self, done: &Done) {
         let answered = done.rows.iter().filter(|rows| **rows > 0).count();
         #[allow(clippy::cast_precision_loss)]
         let requests = answered as f64;

@@ -1,11 +1,13 @@
 //! The front: the thread that accepts connections, and answers ordinary requests by the lane.
 //!
 //! It knows one kind of request and one kind of answer. A connection that brings anything else, or whose request the
-//! lane leaves, is handed over to Python for good, with the bytes that it has brought: so every rule of HTTP and of the
-//! protocol is Python's. What times a connection may take is Python's, too, but for waiting idle.
+//! lane leaves, is handed over to Python with the bytes that it has brought: so every rule of HTTP and of the protocol is
+//! Python's. What times a connection may take is Python's, too, but for waiting idle and for reading an answer. Python
+//! gives a connection back once it waits for nothing.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener as StdListener, TcpStream as StdStream};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -16,12 +18,15 @@ use mio::{Events, Interest, Poll, Registry, Token, Waker};
 use slab::Slab;
 
 use crate::count::Counts;
+use crate::graph::Graph;
 use crate::http::{Address, Found, MAX_HEAD};
-use crate::lane::{Done, Lane, Outlet, locked};
+use crate::lane::{Caller, Done, Lane, Trade, locked};
+use crate::slice;
 
-const LISTENER: Token = Token(usize::MAX);
-/// What wakes the thread for the lane's answers.
-pub const WAKER: Token = Token(usize::MAX - 1);
+/// What wakes the thread: the lane's answers, and what Python asks.
+const WAKER: Token = Token(usize::MAX);
+/// Tokens from here on are listening sockets.
+const LISTENERS: usize = usize::MAX - 64;
 const READ: usize = 16 << 10;
 /// How long a request may take to arrive before Python waits for the rest of it.
 const PART: Duration = Duration::from_millis(100);
@@ -30,6 +35,8 @@ const LOOK: Duration = Duration::from_millis(50);
 const IDLE_LOOK: Duration = Duration::from_millis(500);
 const DATE: Duration = Duration::from_millis(500);
 const MAX_OBSERVED: usize = (8 << 20) / 8;
+/// Bytes of all requests that are held here; beyond them Python decides.
+const MAX_HELD: usize = 32 << 20;
 
 /// What the front knows of the server.
 pub struct Rules {
@@ -38,16 +45,10 @@ pub struct Rules {
     pub head: Vec<u8>,
     pub late: (Vec<u8>, Vec<u8>),
     pub connections: usize,
+    pub in_flight: usize,
     pub timeout: Duration,
     pub idle: Duration,
     pub write: Duration,
-}
-
-/// Which connection a request came by; its generation tells it from another one in the same place.
-#[derive(Clone, Copy)]
-pub struct Caller {
-    place: usize,
-    generation: u64,
 }
 
 /// What the monitor is to be told, and how many rows were too many to keep.
@@ -58,8 +59,8 @@ pub struct Observed {
 }
 
 /// What both sides see.
-pub struct Shared<T> {
-    lane: Arc<Lane<T>>,
+pub struct Shared {
+    pub lane: Lane,
     rules: Rules,
     width: usize,
     pub counts: Mutex<Counts>,
@@ -73,39 +74,43 @@ pub struct Shared<T> {
 }
 
 /// The thread's owner.
-pub struct Front<T> {
-    pub shared: Arc<Shared<T>>,
+pub struct Front {
+    pub shared: Arc<Shared>,
     waker: Arc<Waker>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// A token of the lane that may stand for a caller of the front.
-pub trait Callers: Send + 'static {
-    fn of(caller: Caller) -> Self;
-    fn caller(&self) -> Option<Caller>;
-}
-
-impl<T: Callers> Front<T> {
-    /// Take connections from a listening socket. `waker` is what the lane tells of answers; `tell` is called on the
-    /// thread when a connection was handed over. `width` numbers are observed of each row.
+impl Front {
+    /// Answer what comes to listening sockets, by graphs on a thread each. `tell` is called on the front's thread when a
+    /// connection was handed over.
     pub fn start(
-        listener: StdListener,
-        poll: Poll,
-        waker: Arc<Waker>,
-        lane: Arc<Lane<T>>,
+        sockets: Vec<StdListener>,
+        trade: Arc<Trade>,
+        graphs: Vec<Graph>,
         rules: Rules,
-        width: usize,
-        bounds: Vec<f64>,
+        counts: Counts,
         tell: Box<dyn Fn() + Send + Sync>,
     ) -> std::io::Result<Self> {
-        listener.set_nonblocking(true)?;
-        let mut listener = TcpListener::from_std(listener);
-        poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+        let poll = Poll::new()?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        let mut listeners = Vec::new();
+        for (number, socket) in sockets.into_iter().enumerate() {
+            socket.set_nonblocking(true)?;
+            let mut listener = TcpListener::from_std(socket);
+            poll.registry().register(&mut listener, Token(LISTENERS + number), Interest::READABLE)?;
+            listeners.push(listener);
+        }
+        let width = trade.columns.all.len() + 1;
+        let woken = Arc::clone(&waker);
+        let answered = Box::new(move || {
+            let _ = woken.wake();
+        });
+        let lane = Lane::start(trade, graphs, rules.in_flight, answered)?;
         let shared = Arc::new(Shared {
             lane,
             rules,
             width,
-            counts: Mutex::new(Counts::new(bounds)),
+            counts: Mutex::new(counts),
             observed: Mutex::default(),
             handed: Mutex::default(),
             returned: Mutex::default(),
@@ -117,16 +122,23 @@ impl<T: Callers> Front<T> {
         let desk = Desk {
             shared: Arc::clone(&shared),
             registry: poll.registry().try_clone()?,
-            listener,
+            listeners,
             connections: Slab::new(),
             generation: 0,
             asked: 0,
+            held: 0,
             offered: false,
             waiting_to_accept: false,
             busy: false,
             date: (Instant::now(), httpdate::fmt_http_date(SystemTime::now())),
         };
-        let thread = thread::Builder::new().name("front".into()).spawn(move || desk.run(poll))?;
+        let run = move || {
+            if catch_unwind(AssertUnwindSafe(|| desk.run(poll))).is_err() {
+                // Nobody would answer any more; whoever started the server starts it again.
+                std::process::abort();
+            }
+        };
+        let thread = thread::Builder::new().name("front".into()).spawn(run)?;
         Ok(Self { shared, waker, thread: Mutex::new(Some(thread)) })
     }
 
@@ -149,6 +161,7 @@ impl<T: Callers> Front<T> {
         if let Some(thread) = locked(&self.thread).take() {
             let _ = thread.join();
         }
+        self.shared.lane.close();
     }
 }
 
@@ -175,20 +188,22 @@ struct Connection {
 }
 
 /// What becomes of a connection.
-#[derive(PartialEq)]
+#[derive(Clone, Copy, PartialEq)]
 enum Fate {
     Stays,
     Ends,
     GoesToPython,
 }
 
-struct Desk<T> {
-    shared: Arc<Shared<T>>,
+struct Desk {
+    shared: Arc<Shared>,
     registry: Registry,
-    listener: TcpListener,
+    listeners: Vec<TcpListener>,
     connections: Slab<Connection>,
     generation: u64,
     asked: usize,
+    /// Bytes that were read and are not answered.
+    held: usize,
     offered: bool,
     /// Whether connections wait that could not be accepted.
     waiting_to_accept: bool,
@@ -197,8 +212,9 @@ struct Desk<T> {
     date: (Instant, String),
 }
 
-impl<T: Callers> Desk<T> {
+impl Desk {
     fn run(mut self, mut poll: Poll) {
+        slice::shorten();
         let mut events = Events::with_capacity(1024);
         let mut looked = Instant::now();
         while !self.shared.closing.load(Ordering::Acquire) {
@@ -211,7 +227,7 @@ impl<T: Callers> Desk<T> {
             }
             for event in &events {
                 match event.token() {
-                    LISTENER => self.accept(),
+                    Token(number) if number >= LISTENERS && event.token() != WAKER => self.accept(),
                     WAKER => {
                         self.answers();
                         self.take_back();
@@ -238,8 +254,14 @@ impl<T: Callers> Desk<T> {
 
     fn accept(&mut self) {
         self.waiting_to_accept = false;
+        for number in 0..self.listeners.len() {
+            self.accept_at(number);
+        }
+    }
+
+    fn accept_at(&mut self, number: usize) {
         loop {
-            match self.listener.accept() {
+            match self.listeners[number].accept() {
                 Ok((stream, _)) => self.welcome(stream),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionAborted) => {}
@@ -298,12 +320,18 @@ impl<T: Callers> Desk<T> {
 
     /// Read, and ask what was read.
     fn go_on(&mut self, place: usize) -> Fate {
-        let most = MAX_HEAD + self.shared.rules.address.max_body + READ;
+        let max_body = self.shared.rules.address.max_body;
         let connection = &mut self.connections[place];
-        if !read(connection, most) {
-            return Fate::Ends;
+        let before = connection.bytes.len();
+        // Of what comes after a request that is asked, no more than a piece is taken before the answer.
+        let most = connection.asked.as_ref().map_or(MAX_HEAD + max_body, |asked| asked.end);
+        let there = read(connection, most + READ);
+        self.held += connection.bytes.len() - before;
+        match there {
+            false => Fate::Ends,
+            true if self.held > MAX_HELD && connection.asked.is_none() => Fate::GoesToPython,
+            true => self.ask(place),
         }
-        self.ask(place)
     }
 
     fn ask(&mut self, place: usize) -> Fate {
@@ -326,7 +354,7 @@ impl<T: Callers> Desk<T> {
                 connection.asked = Some(Asked { end, began: connection.since, deadline: now + patience });
                 self.asked += 1;
                 let caller = Caller { place, generation: connection.generation };
-                self.shared.lane.offer(Outlet::Front, &connection.bytes[body..end], T::of(caller));
+                self.shared.lane.offer(&connection.bytes[body..end], caller);
                 self.offered = true;
                 Fate::Stays
             }
@@ -339,6 +367,7 @@ impl<T: Callers> Desk<T> {
             Fate::Ends => self.end(place),
             Fate::GoesToPython => {
                 let mut connection = self.connections.remove(place);
+                self.held -= connection.bytes.len();
                 if self.registry.deregister(&mut connection.stream).is_ok() {
                     self.give(connection.stream, connection.bytes);
                 }
@@ -349,6 +378,7 @@ impl<T: Callers> Desk<T> {
     fn end(&mut self, place: usize) {
         let mut connection = self.connections.remove(place);
         self.asked -= usize::from(connection.asked.is_some());
+        self.held -= connection.bytes.len();
         let _ = self.registry.deregister(&mut connection.stream);
     }
 
@@ -360,21 +390,20 @@ impl<T: Callers> Desk<T> {
     /// Take what the lane has answered.
     fn answers(&mut self) {
         let now = Instant::now();
-        for done in self.shared.lane.take(Outlet::Front) {
+        for done in self.shared.lane.take() {
             self.answer(now, done);
         }
     }
 
-    fn answer(&mut self, now: Instant, done: Done<T>) {
+    fn answer(&mut self, now: Instant, done: Done) {
         let shared = Arc::clone(&self.shared);
         let mut counts = locked(&shared.counts);
         counts.batch(&done);
         let mut told = Vec::with_capacity(done.observed.len());
         let mut first = 0;
-        for ((token, body), rows) in done.tokens.iter().zip(done.answers).zip(done.rows) {
+        for ((caller, body), rows) in done.callers.iter().zip(done.answers).zip(done.rows) {
             let observed = &done.observed[first..first + rows * shared.width];
             first += rows * shared.width;
-            let Some(caller) = token.caller() else { continue };
             let Some(connection) = self.connections.get_mut(caller.place) else { continue };
             if connection.generation != caller.generation {
                 continue;
@@ -410,6 +439,7 @@ impl<T: Callers> Desk<T> {
         };
         let connection = &mut self.connections[place];
         connection.bytes.drain(..end);
+        self.held -= end;
         connection.since = now;
         let mut text = Vec::with_capacity(head.len() + body.len() + 96);
         text.extend_from_slice(head);
@@ -464,6 +494,7 @@ impl<T: Callers> Desk<T> {
     }
 }
 
+#[derive(Clone, Copy)]
 enum Message {
     Good,
     Late,

@@ -111,3 +111,104 @@ fn number(value: &[u8]) -> Option<u64> {
     }
     std::str::from_utf8(value).ok()?.parse().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn look(bytes: &[u8]) -> Found {
+        let address = Address {
+            targets: vec![b"/v2/models/m/infer".to_vec()],
+            max_body: 1 << 10,
+            expected_timeout: "x-wait".into(),
+        };
+        address.look(bytes)
+    }
+
+    fn asked(headers: &str, body: &str) -> Found {
+        look(format!("POST /v2/models/m/infer HTTP/1.1\r\n{headers}\r\n{body}").as_bytes())
+    }
+
+    #[test]
+    fn ordinary_requests_are_found_whole() {
+        let table = [
+            ("host: a\r\ncontent-length: 2\r\n", None),
+            ("Host: a\r\nContent-Length: 2\r\nContent-Type: application/json\r\nConnection: Keep-Alive\r\n", None),
+            ("host: a\r\nx-request-id: 7\r\nx-wait: 250\r\ncontent-length: 2\r\naccept: */*\r\n", Some(250)),
+        ];
+        for (headers, patience) in table {
+            let head = "POST /v2/models/m/infer HTTP/1.1\r\n\r\n".len() + headers.len();
+            assert_eq!(asked(headers, "{}more"), Found::Whole { body: head, end: head + 2, patience }, "{headers}");
+        }
+    }
+
+    #[test]
+    fn every_beginning_of_an_ordinary_request_is_a_part() {
+        let whole = b"POST /v2/models/m/infer HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n{}";
+        for length in 0..whole.len() {
+            assert_eq!(look(&whole[..length]), Found::Part, "{length}");
+        }
+    }
+
+    #[test]
+    fn what_says_anything_else_is_left_to_python() {
+        let table = [
+            "content-length: 2\r\n",
+            "host: a\r\n",
+            "host: a\r\ncontent-length: 0\r\n",
+            "host: a\r\ncontent-length: 1025\r\n",
+            "host: a\r\ncontent-length: +2\r\n",
+            "host: a\r\ncontent-length: 2 2\r\n",
+            "host: a\r\ncontent-length: 99999999999999999999\r\n",
+            "host: a\r\ncontent-length: 2\r\ncontent-length: 2\r\n",
+            "host: a\r\nhost: a\r\ncontent-length: 2\r\n",
+            "host: a\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n",
+            "host: a\r\ntransfer-encoding: chunked\r\n",
+            "host: a\r\ncontent-length: 2\r\nexpect: 100-continue\r\n",
+            "host: a\r\ncontent-length: 2\r\nupgrade: h2c\r\n",
+            "host: a\r\ncontent-length: 2\r\nconnection: close\r\n",
+            "host: a\r\ncontent-length: 2\r\nconnection: keep-alive, upgrade\r\n",
+            "host: a\r\ncontent-length: 2\r\ncontent-encoding: gzip\r\n",
+            "host: a\r\ncontent-length: 2\r\ncontent-type: application/octet-stream\r\n",
+            "host: a\r\ncontent-length: 2\r\ncontent-type: application/json; charset=utf-8\r\n",
+            "host: a\r\ncontent-length: 2\r\ninference-header-content-length: 2\r\n",
+            "host: a\r\ncontent-length: 2\r\nx-wait: soon\r\n",
+            "host: a\r\ncontent-length: 2\r\nx-wait: 0\r\n",
+            "host: a\r\ncontent-length: 2\r\nx-wait: 5\r\nx-wait: 5\r\n",
+            "host: a\r\ncontent-length : 2\r\n",
+            "host: a\r\ncontent-length: 2\r\nfolded: a\r\n b\r\n",
+            "host: a\ncontent-length: 2\r\n",
+            "host: a\r\ncontent-length: 2\r\nx: a\rb\r\n",
+            "host: a\r\ncontent-length: 2\r\nx: a\0b\r\n",
+            "host: a\r\ncontent-length: 2\r\nno colon\r\n",
+        ];
+        for headers in table {
+            assert_eq!(asked(headers, "{}"), Found::Other, "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn other_lines_than_one_are_left_to_python() {
+        let table = [
+            "GET /v2/models/m/infer HTTP/1.1",
+            "post /v2/models/m/infer HTTP/1.1",
+            "POST /v2/models/m/infer HTTP/1.0",
+            "POST /v2/models/m/infer?a=b HTTP/1.1",
+            "POST /v2/models/other/infer HTTP/1.1",
+            "POST  /v2/models/m/infer HTTP/1.1",
+            "\r\nPOST /v2/models/m/infer HTTP/1.1",
+            "PRI * HTTP/2.0",
+        ];
+        for line in table {
+            let text = format!("{line}\r\nhost: a\r\ncontent-length: 2\r\n\r\n{{}}");
+            assert_eq!(look(text.as_bytes()), Found::Other, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_head_without_an_end_is_left_to_python() {
+        let mut text = b"POST /v2/models/m/infer HTTP/1.1\r\nx: ".to_vec();
+        text.resize(MAX_HEAD + 1, b'a');
+        assert_eq!(look(&text), Found::Other);
+    }
+}

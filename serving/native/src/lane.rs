@@ -1,4 +1,4 @@
-//! Threads that take what is waiting and give back answers, without the interpreter's lock.
+//! Threads that take what is waiting and give back answers.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,6 +11,7 @@ use crate::answer::Form;
 use crate::columns::Columns;
 use crate::graph::Graph;
 use crate::request::{MAX_ROWS, Reader, Rows};
+use crate::slice;
 
 /// What makes an answer of a request.
 pub struct Trade {
@@ -22,17 +23,24 @@ pub struct Trade {
     pub at_once: usize,
 }
 
-/// A body, and whatever its caller wants back with the answer.
-pub struct Offer<T> {
-    pub body: Box<[u8]>,
-    pub token: T,
-    pub arrived: Instant,
+/// Which connection a request came by; its generation tells it from another one in the same place.
+#[derive(Clone, Copy)]
+pub struct Caller {
+    pub place: usize,
+    pub generation: u64,
 }
 
-/// What became of some offers. Seconds are those of the parts of the work, and of all of it.
+/// A body, and whose it is.
+struct Offer {
+    body: Box<[u8]>,
+    caller: Caller,
+    arrived: Instant,
+}
+
+/// What became of some offers. Seconds are those of the parts of the work.
 #[derive(Default)]
-pub struct Done<T> {
-    pub tokens: Vec<T>,
+pub struct Done {
+    pub callers: Vec<Caller>,
     /// Bodies of answers; `None` for a request that is not ordinary.
     pub answers: Vec<Option<Vec<u8>>>,
     /// Rows of each answer, 0 where there is none.
@@ -41,26 +49,15 @@ pub struct Done<T> {
     pub observed: Vec<f64>,
     /// Rows and seconds of each call of the graph.
     pub calls: Vec<(usize, f64)>,
-    /// How long the first of them had waited, and all of them added up.
-    pub waited_seconds: f64,
+    /// How long all of them had waited, added up.
     pub queued_seconds: f64,
     pub read_seconds: f64,
     pub computed_seconds: f64,
     pub written_seconds: f64,
-    pub seconds: f64,
 }
 
-/// Whoever offers requests and takes what became of them. A batch is of one outlet.
-#[derive(Clone, Copy)]
-pub enum Outlet {
-    Python = 0,
-    Front = 1,
-}
-
-const OUTLETS: usize = 2;
-
-struct Queue<T> {
-    waiting: [VecDeque<Offer<T>>; OUTLETS],
+struct Queue {
+    waiting: VecDeque<Offer>,
     /// When each thread began what it is at.
     began: Vec<Option<Instant>>,
     admission: Admission,
@@ -68,50 +65,38 @@ struct Queue<T> {
     closed: bool,
 }
 
-impl<T> Queue<T> {
-    fn length(&self) -> usize {
-        self.waiting.iter().map(VecDeque::len).sum()
-    }
-
-    /// The outlet whose first offer has waited for longest.
-    fn next(&self) -> Option<usize> {
-        let first = |outlet: &usize| self.waiting[*outlet].front().map(|offer| offer.arrived);
-        (0..OUTLETS).filter(|outlet| first(outlet).is_some()).min_by_key(first)
-    }
-}
-
-struct Shared<T> {
-    trade: Trade,
-    queue: Mutex<Queue<T>>,
+struct Shared {
+    trade: Arc<Trade>,
+    queue: Mutex<Queue>,
     given: Condvar,
-    done: [Mutex<Vec<Done<T>>>; OUTLETS],
-    tell: [Box<dyn Fn() + Send + Sync>; OUTLETS],
+    done: Mutex<Vec<Done>>,
+    tell: Box<dyn Fn() + Send + Sync>,
 }
 
 /// The threads, one for each graph.
-pub struct Lane<T> {
-    shared: Arc<Shared<T>>,
+pub struct Lane {
+    shared: Arc<Shared>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
-impl<T: Send + 'static> Lane<T> {
-    /// Start a thread for each graph; `most` requests are let in at once; each outlet is told, on these threads, when something of its own is done.
+impl Lane {
+    /// Start a thread for each graph; `most` requests are let in at once; `tell` is called on a thread when something is
+    /// done.
     pub fn start(
-        trade: Trade,
+        trade: Arc<Trade>,
         graphs: Vec<Graph>,
         most: usize,
-        tell: [Box<dyn Fn() + Send + Sync>; OUTLETS],
+        tell: Box<dyn Fn() + Send + Sync>,
     ) -> std::io::Result<Self> {
-        let admission = Admission::new(graphs.len(), trade.at_once, most);
         let queue = Queue {
-            waiting: [VecDeque::new(), VecDeque::new()],
+            waiting: VecDeque::new(),
             began: vec![None; graphs.len()],
-            admission,
+            admission: Admission::new(graphs.len(), trade.at_once, most),
             idle: 0,
             closed: false,
         };
-        let done = [Mutex::new(Vec::new()), Mutex::new(Vec::new())];
-        let shared = Arc::new(Shared { trade, queue: Mutex::new(queue), given: Condvar::new(), done, tell });
+        let (queue, done) = (Mutex::new(queue), Mutex::new(Vec::new()));
+        let shared = Arc::new(Shared { trade, queue, given: Condvar::new(), done, tell });
         let start = |(number, graph)| {
             let shared = Arc::clone(&shared);
             thread::Builder::new().name(format!("lane-{number}")).spawn(move || work(&shared, number, graph))
@@ -121,28 +106,28 @@ impl<T: Send + 'static> Lane<T> {
     }
 
     /// Queue a body. A thread that is at work finds it; one that sleeps does so when it is woken.
-    pub fn offer(&self, outlet: Outlet, body: &[u8], token: T) {
-        let offer = Offer { body: body.into(), token, arrived: Instant::now() };
-        locked(&self.shared.queue).waiting[outlet as usize].push_back(offer);
+    pub fn offer(&self, body: &[u8], caller: Caller) {
+        let offer = Offer { body: body.into(), caller, arrived: Instant::now() };
+        locked(&self.shared.queue).waiting.push_back(offer);
     }
 
     /// Wake a thread, if one sleeps and something waits.
     pub fn wake(&self) {
         let queue = locked(&self.shared.queue);
-        if queue.idle > 0 && queue.length() > 0 {
+        if queue.idle > 0 && !queue.waiting.is_empty() {
             self.shared.given.notify_one();
         }
     }
 
-    /// What is done of an outlet's.
-    pub fn take(&self, outlet: Outlet) -> Vec<Done<T>> {
-        std::mem::take(&mut *locked(&self.shared.done[outlet as usize]))
+    /// What is done.
+    pub fn take(&self) -> Vec<Done> {
+        std::mem::take(&mut *locked(&self.shared.done))
     }
 
-    /// Whether one more is let in while its outlet holds so many.
+    /// Whether one more is let in while so many are held.
     pub fn admits(&self, held: usize, now: Instant) -> bool {
         let queue = locked(&self.shared.queue);
-        queue.admission.admits(held, queue.length(), now)
+        queue.admission.admits(held, queue.waiting.len(), now)
     }
 
     /// For how long every thread has been in one batch; nothing where one is not.
@@ -173,47 +158,42 @@ pub fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn work<T>(shared: &Shared<T>, number: usize, mut graph: Graph) {
+fn work(shared: &Shared, number: usize, mut graph: Graph) {
+    slice::shorten();
     let mut reader = Reader::default();
-    while let Some((outlet, offers)) = next(shared, number) {
+    while let Some(offers) = next(shared, number) {
         let began = Instant::now();
-        let waited = began - offers[0].arrived;
         let queued = offers.iter().map(|offer| (began - offer.arrived).as_secs_f64()).sum();
-        let (tokens, bodies): (Vec<_>, Vec<_>) = offers.into_iter().map(|offer| (offer.token, offer.body)).unzip();
-        let attempt = AssertUnwindSafe(|| run(&shared.trade, &mut graph, &mut reader, &bodies));
+        let bodies: Vec<&[u8]> = offers.iter().map(|offer| &*offer.body).collect();
+        let attempt = AssertUnwindSafe(|| answer(&shared.trade, &mut graph, &mut reader, &bodies));
         // What fails here, whatever it is, is answered by the other way.
-        let count = bodies.len();
         let mut done = catch_unwind(attempt).unwrap_or_else(|_| nothing(bodies.len()));
-        let seconds = began.elapsed().as_secs_f64();
-        done.tokens = tokens;
-        done.waited_seconds = waited.as_secs_f64();
+        done.callers = offers.iter().map(|offer| offer.caller).collect();
         done.queued_seconds = queued;
-        done.seconds = seconds;
-        locked(&shared.done[outlet]).push(done);
+        locked(&shared.done).push(done);
         {
             let mut queue = locked(&shared.queue);
             queue.began[number] = None;
-            queue.admission.ended(seconds, count);
+            queue.admission.ended(began.elapsed().as_secs_f64(), offers.len());
         }
-        (shared.tell[outlet])();
+        (shared.tell)();
     }
 }
 
-/// What to answer next, one offer at least, and whose it is; `None` when there shall be no more.
-fn next<T>(shared: &Shared<T>, number: usize) -> Option<(usize, Vec<Offer<T>>)> {
+/// What to answer next, one offer at least; `None` when there shall be no more.
+fn next(shared: &Shared, number: usize) -> Option<Vec<Offer>> {
     let mut queue = locked(&shared.queue);
     loop {
         if queue.closed {
             return None;
         }
-        if let Some(outlet) = queue.next() {
+        if let Some(first) = queue.waiting.front() {
             let now = Instant::now();
+            let waited = now.saturating_duration_since(first.arrived);
+            queue.admission.began(waited, now);
             queue.began[number] = Some(now);
-            let waited = queue.waiting[outlet].front().map(|offer| now - offer.arrived);
-            queue.admission.began(waited.unwrap_or_default(), now);
-            let waiting = &mut queue.waiting[outlet];
-            let count = waiting.len().min(shared.trade.at_once);
-            return Some((outlet, waiting.drain(..count).collect()));
+            let count = queue.waiting.len().min(shared.trade.at_once);
+            return Some(queue.waiting.drain(..count).collect());
         }
         queue.idle += 1;
         queue = shared.given.wait(queue).unwrap_or_else(PoisonError::into_inner);
@@ -221,20 +201,8 @@ fn next<T>(shared: &Shared<T>, number: usize) -> Option<(usize, Vec<Offer<T>>)> 
     }
 }
 
-fn nothing<T>(count: usize) -> Done<T> {
-    Done {
-        tokens: Vec::new(),
-        answers: vec![None; count],
-        rows: vec![0; count],
-        observed: Vec::new(),
-        calls: Vec::new(),
-        waited_seconds: 0.0,
-        queued_seconds: 0.0,
-        read_seconds: 0.0,
-        computed_seconds: 0.0,
-        written_seconds: 0.0,
-        seconds: 0.0,
-    }
+fn nothing(count: usize) -> Done {
+    Done { answers: vec![None; count], rows: vec![0; count], ..Done::default() }
 }
 
 /// A request that was read: its place in the batch, its first row, its number of rows and its id.
@@ -245,7 +213,8 @@ struct Asked<'a> {
     id: &'a str,
 }
 
-fn run<T>(trade: &Trade, graph: &mut Graph, reader: &mut Reader, bodies: &[Box<[u8]>]) -> Done<T> {
+/// Answer bodies together, on this thread.
+pub fn answer(trade: &Trade, graph: &mut Graph, reader: &mut Reader, bodies: &[&[u8]]) -> Done {
     let began = Instant::now();
     let width = trade.columns.all.len();
     let mut done = nothing(bodies.len());
@@ -282,7 +251,7 @@ fn fitting(asked: &[Asked<'_>]) -> usize {
     asked.iter().take_while(|request| request.first + request.rows - first <= MAX_ROWS).count().max(1)
 }
 
-fn compute<T>(trade: &Trade, graph: &mut Graph, rows: &Rows, chunk: &[Asked<'_>], done: &mut Done<T>) {
+fn compute(trade: &Trade, graph: &mut Graph, rows: &Rows, chunk: &[Asked<'_>], done: &mut Done) {
     let width = trade.columns.all.len();
     let (first, last) = (chunk[0].first, &chunk[chunk.len() - 1]);
     let count = last.first + last.rows - first;

@@ -14,6 +14,7 @@ mod http;
 mod json;
 mod lane;
 mod request;
+mod slice;
 
 use std::collections::HashMap;
 use std::net::{TcpListener, TcpStream};
@@ -22,7 +23,6 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use mio::{Poll, Waker};
 use ort::environment::Environment;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -31,10 +31,12 @@ use rustix::event::{EventfdFlags, eventfd};
 
 use crate::answer::{Form, Told};
 use crate::columns::{Code, Column, Columns, Kind};
-use crate::front::{Caller, Callers, Front, Rules, WAKER};
+use crate::count::Counts;
+use crate::front::{Front, Rules};
 use crate::graph::Graph;
 use crate::http::Address;
-use crate::lane::{Done, Lane, Outlet, Trade, locked};
+use crate::lane::{Trade, locked};
+use crate::request::Reader;
 
 type Codes = HashMap<String, (f64, f64)>;
 
@@ -50,32 +52,8 @@ struct GivenColumn(String, String, String, bool, f64, f64, Option<(f64, f64)>, C
 #[derive(FromPyObject)]
 struct GivenForm(Vec<u8>, Vec<u8>, Vec<u8>, Vec<u8>, String, Vec<Vec<u8>>, Vec<f64>, usize, bool);
 
-/// What became of offers: tokens, answers, rows of each, rows and seconds of each call of the graph; for each batch its
-/// number of requests and its seconds: what the first waited, what all waited, reading, computing, writing, and in all;
-/// and what the monitor is told.
-type Taken =
-    (Vec<Py<PyAny>>, Vec<Option<Py<PyBytes>>>, Vec<usize>, Vec<(usize, f64)>, Vec<BatchTimes>, Option<Py<PyBytes>>);
-
-type BatchTimes = (usize, f64, f64, f64, f64, f64, f64);
-
-/// What comes back with an answer: an object of Python's, or a caller of the front.
-enum Either {
-    Python(Py<PyAny>),
-    Front(Caller),
-}
-
-impl Callers for Either {
-    fn of(caller: Caller) -> Self {
-        Self::Front(caller)
-    }
-
-    fn caller(&self) -> Option<Caller> {
-        match self {
-            Self::Python(_) => None,
-            Self::Front(caller) => Some(*caller),
-        }
-    }
-}
+/// Answers, `None` for what is left to Python; rows of each; what the monitor is told.
+type Asked = (Vec<Option<Py<PyBytes>>>, Vec<usize>, Py<PyBytes>);
 
 /// A descriptor that is readable from when something is told until it is heard.
 struct Bell(OwnedFd);
@@ -95,22 +73,19 @@ impl Bell {
     }
 }
 
+/// A compiled model that answers ordinary requests.
 #[pyclass(name = "Lane", frozen)]
 struct PyLane {
-    lane: Arc<Lane<Either>>,
-    bell: Arc<Bell>,
-    /// For the front, which is told of its answers by the waker.
-    poll: Mutex<Option<Poll>>,
-    waker: Arc<Waker>,
-    width: usize,
-    /// Outlives the graphs.
-    _environment: Environment,
+    trade: Arc<Trade>,
+    /// One for each thread; none once they are started.
+    graphs: Mutex<Vec<Graph>>,
+    environment: Environment,
 }
 
 #[pymethods]
 impl PyLane {
-    /// Open ONNX Runtime's library and the graph, once for each thread; `at_once` requests are computed
-    /// together, `most` are let in. Raises `RuntimeError` where that fails.
+    /// Open ONNX Runtime's library and the graph, once for each thread; `at_once` requests are computed together. Raises
+    /// `RuntimeError` where that fails.
     #[new]
     #[allow(clippy::too_many_arguments)]
     fn new(
@@ -122,10 +97,8 @@ impl PyLane {
         form: GivenForm,
         threads: usize,
         at_once: usize,
-        most: usize,
     ) -> PyResult<Self> {
         let columns = columns_of(columns, table)?;
-        let width = columns.all.len() + 1;
         let form = form_of(form)?;
         let failed = |error: &dyn std::error::Error| PyRuntimeError::new_err(error.to_string());
         let environment = ort::init_from(library)
@@ -134,92 +107,56 @@ impl PyLane {
             .build()
             .map_err(|error| failed(&error))?;
         let integers = matches!(form.told, Told::Labels(..) | Told::Integers);
-        let graphs = (0..threads)
+        let graphs = (0..threads.max(1))
             .map(|_| Graph::open(&environment, model, columns.all.len(), integers))
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| failed(&error))?;
-        let trade = Trade { columns, form, safe_square, at_once: at_once.max(1) };
-        let bell = Bell::new()?;
-        let poll = Poll::new()?;
-        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
-        let (rung, woken) = (Arc::clone(&bell), Arc::clone(&waker));
-        let wake = move || {
-            let _ = woken.wake();
-        };
-        let lane = Lane::start(trade, graphs, most, [Box::new(move || rung.ring()), Box::new(wake)])?;
-        let (lane, poll) = (Arc::new(lane), Mutex::new(Some(poll)));
-        Ok(Self { lane, bell, poll, waker, width, _environment: environment })
+        let trade = Arc::new(Trade { columns, form, safe_square, at_once: at_once.max(1) });
+        Ok(Self { trade, graphs: Mutex::new(graphs), environment })
     }
 
-    /// A descriptor that is readable while something is done.
-    fn fileno(&self) -> i32 {
-        self.bell.0.as_raw_fd()
+    /// Answer bodies together, here and now; raises `RuntimeError` once there is a front.
+    fn ask(&self, py: Python<'_>, bodies: Vec<Vec<u8>>) -> PyResult<Asked> {
+        let done = py.detach(|| {
+            let mut graphs = locked(&self.graphs);
+            let bodies: Vec<&[u8]> = bodies.iter().map(Vec::as_slice).collect();
+            graphs.first_mut().map(|graph| lane::answer(&self.trade, graph, &mut Reader::default(), &bodies))
+        });
+        let done = done.ok_or_else(begun)?;
+        let answers = done.answers.into_iter().map(|body| body.map(|body| PyBytes::new(py, &body).unbind()));
+        Ok((answers.collect(), done.rows, doubles(py, &done.observed)))
     }
 
-    /// Queue a body, and with it what is to come back with its answer.
-    fn offer(&self, body: &[u8], token: Py<PyAny>) {
-        self.lane.offer(Outlet::Python, body, Either::Python(token));
-    }
-
-    /// Wake a thread that sleeps, for what was queued.
-    fn wake(&self) {
-        self.lane.wake();
-    }
-
-    /// Whether one more request is let in while so many are held.
-    fn admits(&self, held: usize) -> bool {
-        self.lane.admits(held, Instant::now())
-    }
-
-    /// Seconds for which every thread has been in one batch; 0 where one is not.
-    fn held_up(&self) -> f64 {
-        self.lane.held_up(Instant::now()).as_secs_f64()
-    }
-
-    /// What is done.
-    fn take(&self, py: Python<'_>) -> Taken {
-        self.bell.hear();
-        let mut taken = Taken::default();
-        let mut observed = Vec::new();
-        for done in self.lane.take(Outlet::Python) {
-            taken.4.push(batch(&done));
-            taken.0.extend(done.tokens.into_iter().filter_map(|token| match token {
-                Either::Python(token) => Some(token),
-                Either::Front(_) => None,
-            }));
-            taken.1.extend(done.answers.into_iter().map(|body| body.map(|body| PyBytes::new(py, &body).unbind())));
-            taken.2.extend(done.rows);
-            taken.3.extend(done.calls);
-            observed.extend(done.observed.iter().flat_map(|value| value.to_ne_bytes()));
+    /// Answer what comes to listening sockets, which become the front's own, by rules; `bounds` are the upper ends of
+    /// buckets that times are counted in. Raises `RuntimeError` when that was asked before.
+    fn front(&self, listening: Vec<i32>, rules: GivenRules, bounds: Vec<f64>) -> PyResult<PyFront> {
+        let sockets = listening.into_iter().map(listener_of).collect();
+        let graphs = std::mem::take(&mut *locked(&self.graphs));
+        if graphs.is_empty() {
+            return Err(begun());
         }
-        taken.5 = Some(PyBytes::new(py, &observed).unbind());
-        taken
-    }
-
-    /// Answer what comes to a listening socket, which becomes the front's own, by rules; `bounds` are the upper ends of
-    /// buckets that times are counted in. To be asked once.
-    fn front(&self, listening: i32, rules: GivenRules, bounds: Vec<f64>) -> PyResult<PyFront> {
-        let poll = locked(&self.poll).take().ok_or_else(|| PyRuntimeError::new_err("there is a front already"))?;
         let bell = Bell::new()?;
         let rung = Arc::clone(&bell);
-        let lane = Arc::clone(&self.lane);
         let tell = Box::new(move || rung.ring());
-        let listener = listener_of(listening);
-        let front =
-            Front::start(listener, poll, Arc::clone(&self.waker), lane, rules_of(rules), self.width, bounds, tell)?;
-        Ok(PyFront { front, bell })
-    }
-
-    /// Finish what was begun, and nothing more.
-    fn close(&self, py: Python<'_>) {
-        py.detach(|| self.lane.close());
+        let trade = Arc::clone(&self.trade);
+        let front = Front::start(sockets, trade, graphs, rules_of(rules), Counts::new(bounds), tell)?;
+        Ok(PyFront { front, bell, _environment: self.environment.clone() })
     }
 }
 
+fn begun() -> PyErr {
+    PyRuntimeError::new_err("there is a front already")
+}
+
+fn doubles(py: Python<'_>, values: &[f64]) -> Py<PyBytes> {
+    let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_ne_bytes()).collect();
+    PyBytes::new(py, &bytes).unbind()
+}
+
 /// Targets; the longest body; the header of the caller's patience; the head of a good answer; head and body of one that
-/// is too late; connections at most; seconds for an answer, of idleness, and for a caller to read.
+/// is too late; connections and requests at most; seconds for an answer, of idleness, and for a caller to read.
 #[derive(FromPyObject)]
-struct GivenRules(Vec<Vec<u8>>, usize, String, Vec<u8>, Vec<u8>, Vec<u8>, usize, f64, f64, f64);
+struct GivenRules(Vec<Vec<u8>>, usize, String, Vec<u8>, Vec<u8>, Vec<u8>, usize, usize, f64, f64, f64);
 
 /// Buckets, answers, late ones, seconds of both; rows; requests begun, and their seconds queued, reading, computing,
 /// writing; calls of the graph: rows, number, seconds; seconds since the last of them.
@@ -227,8 +164,10 @@ type Counted = (Vec<u64>, u64, u64, f64, f64, u64, (u64, f64, f64, f64, f64), Ve
 
 #[pyclass(name = "Front", frozen)]
 struct PyFront {
-    front: Front<Either>,
+    front: Front,
     bell: Arc<Bell>,
+    /// Outlives the graphs.
+    _environment: Environment,
 }
 
 #[pymethods]
@@ -250,7 +189,17 @@ impl PyFront {
         self.front.take_back(stream_of(connection));
     }
 
-    /// Requests that the lane has from here.
+    /// Whether the lane would take one more request.
+    fn admits(&self) -> bool {
+        self.front.shared.lane.admits(self.asked(), Instant::now())
+    }
+
+    /// Seconds for which every thread has been in one batch; 0 where one is not.
+    fn held_up(&self) -> f64 {
+        self.front.shared.lane.held_up(Instant::now()).as_secs_f64()
+    }
+
+    /// Requests that the lane has.
     fn asked(&self) -> usize {
         self.front.shared.asked.load(Ordering::Acquire)
     }
@@ -269,8 +218,7 @@ impl PyFront {
     /// What the monitor is to be told since it was asked last, and how many rows were too many to keep.
     fn observed(&self, py: Python<'_>) -> (Py<PyBytes>, usize) {
         let found = std::mem::take(&mut *locked(&self.front.shared.observed));
-        let bytes: Vec<u8> = found.rows.iter().flat_map(|value| value.to_ne_bytes()).collect();
-        (PyBytes::new(py, &bytes).unbind(), found.dropped)
+        (doubles(py, &found.rows), found.dropped)
     }
 
     /// Hand over every connection as soon as it waits for no answer.
@@ -299,22 +247,18 @@ fn listener_of(descriptor: i32) -> TcpListener {
 }
 
 fn rules_of(given: GivenRules) -> Rules {
-    let GivenRules(targets, max_body, expected_timeout, head, late, said, connections, timeout, idle, write) = given;
+    let GivenRules(targets, max_body, expected_timeout, head, late, said, connections, in_flight, timeout, idle, write) =
+        given;
     Rules {
         address: Address { targets, max_body, expected_timeout },
         head,
         late: (late, said),
         connections,
+        in_flight,
         timeout: Duration::from_secs_f64(timeout),
         idle: Duration::from_secs_f64(idle),
         write: Duration::from_secs_f64(write),
     }
-}
-
-fn batch<T>(done: &Done<T>) -> BatchTimes {
-    let count = done.answers.len();
-    let Done { waited_seconds, queued_seconds, read_seconds, computed_seconds, written_seconds, seconds, .. } = *done;
-    (count, waited_seconds, queued_seconds, read_seconds, computed_seconds, written_seconds, seconds)
 }
 
 fn columns_of(given: Vec<GivenColumn>, table: (bool, bool)) -> PyResult<Columns> {

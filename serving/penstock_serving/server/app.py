@@ -35,7 +35,7 @@ from penstock_serving.server.http.heads import Heads
 from penstock_serving.server.http.limits import HttpLimits
 from penstock_serving.server.http.listener import most_connections
 from penstock_serving.server.identity import Identity
-from penstock_serving.server.lane.front import Rules
+from penstock_serving.server.lane.front import ROUTE, Rules
 from penstock_serving.server.lifecycle import Lifecycle
 from penstock_serving.server.metrics import ServerMetrics
 from penstock_serving.server.pages import Pages, bases
@@ -53,7 +53,7 @@ _JSON_LENGTH = "inference-header-content-length"
 _JSON_LENGTH_HEADER = _JSON_LENGTH.encode()
 _EXPECTED_TIMEOUT = contract.HEADER_EXPECTED_TIMEOUT.encode()
 _EXPLAIN = "explain"
-_FRONT_BODY = 64 << 10
+_FRONT_BODY = 32 << 10
 _INDEX = "/v2/repository/index"
 
 
@@ -103,12 +103,13 @@ class App:
         """By which the front answers what would come here as an ordinary request."""
         late = DeadlineError(LATE)
         return Rules(
-            [target for target, wire in self._targets.items() if wire.ordinary],
+            [target for target, wire in self._targets.items() if wire.route == ROUTE],
             min(_FRONT_BODY, http.body),
             contract.HEADER_EXPECTED_TIMEOUT,
             self._success,
             (self._heads.of(late.status, (_JSON,)), orjson.dumps({"error": late.message})),
-            most_connections(http),
+            most_connections(http) // 2,
+            limits.in_flight,
             limits.timeout_seconds,
             http.idle_seconds,
             http.write_seconds,
@@ -248,7 +249,7 @@ class _Prediction(Task):
     __slots__ = ("_app", "_encoded", "_exchange", "_json_length", "_wire")
 
     def __init__(self, app: App, wire: Wire, exchange: Exchange, json_length: int | None) -> None:
-        super().__init__(len(exchange.body), exchange.body if wire.ordinary and json_length is None else None)
+        super().__init__(len(exchange.body))
         self._app, self._wire, self._exchange, self._json_length = app, wire, exchange, json_length
         self._encoded: Encoded | None = None
 
@@ -263,10 +264,6 @@ class _Prediction(Task):
     def write(self, call: Call, computed: Computed) -> None:
         """Make the answer's body."""
         self._encoded = self._wire.encode(call, computed.outputs)
-
-    def answered(self, body: bytes) -> None:
-        """Answer with the lane's body."""
-        self._app.predicted(self._wire, self._exchange, Encoded(body))
 
     def finish(self) -> None:
         """Answer."""

@@ -21,7 +21,7 @@ from penstock_serving.server.admission import Admission
 from penstock_serving.server.batch import MAX_BYTES, MAX_TASKS, Batch
 from penstock_serving.server.engine import Computed
 from penstock_serving.server.handover import Handback, Handover
-from penstock_serving.server.lane.queue import Lane, Returned
+from penstock_serving.server.lane.front import Front
 from penstock_serving.server.observe import Observer
 from penstock_serving.server.task import CallTask, Task
 from penstock_serving.server.work import Work
@@ -46,22 +46,21 @@ class Dispatcher:
     been in one call for longer than the timeout the dispatcher is *stuck*: a thread cannot be stopped, so requests then
     fail as not serving (which counts against the model, unlike saturation) until a call returns.
 
-    `served` is told what the monitor is to know of rows that were answered.
-
-    Ordinary requests go by the `lane`, where there is one; what it leaves unanswered comes back to the head of the queue.
+    `served` is told what the monitor is to know of rows that were answered. Where a `front` answers ordinary requests, it
+    is asked besides whether there is room for one more, and whether it is stuck.
     """
 
     def __init__(
-        self, model: Model, limits: Limits, served: Callable[[Matrix], None], lane: Lane[Task] | None = None
+        self, model: Model, limits: Limits, served: Callable[[Matrix], None], front: Front | None = None
     ) -> None:
-        self._model, self._limits, self._served, self._lane = model, limits, served, lane
+        self._front = front
+        self._model, self._limits, self._served = model, limits, served
         self._observer = Observer(model.signature)
         self._at_once = MAX_TASKS if model.rows_independent else 1
         self._admission = Admission(limits.threads, self._at_once, limits.in_flight)
         self.work = Work()
         self._waiting: deque[Task] = deque()
         self._running: set[Batch] = set()
-        self._on_lane: set[Task] = set()
         self._held = 0
         # Threads without a batch; below zero, batches given ahead.
         self._free = limits.threads
@@ -74,8 +73,6 @@ class Dispatcher:
         self._finished: Handback[tuple[Batch, float]] = Handback(self._ended)
         for number in range(limits.threads):
             threading.Thread(target=self._work, name=f"predict-{number}", daemon=True).start()
-        if lane is not None:
-            lane.start(self._returned)
 
     @property
     def in_flight(self) -> int:
@@ -84,11 +81,11 @@ class Dispatcher:
 
     def stuck(self, now: float) -> bool:
         """Whether, at `now` (monotonic seconds), every thread has been in one call for longer than the timeout, or every
-        one of the lane's."""
-        timeout, began = self._limits.timeout_seconds, tuple(self._began.values())
-        if self._lane is not None and self._lane.held_up_seconds > timeout:
+        one of the front's."""
+        if self._front is not None and self._front.held_up_seconds > self._limits.timeout_seconds:
             return True
-        return len(began) == self._limits.threads and now - max(began) > timeout
+        began = tuple(self._began.values())
+        return len(began) == self._limits.threads and now - max(began) > self._limits.timeout_seconds
 
     def submit(self, call: Call, patience_seconds: float) -> Awaitable[Computed]:
         """Compute a call; raises as `offer` does, and what the task went wrong with when awaited."""
@@ -102,23 +99,17 @@ class Dispatcher:
         Raises `SaturatedError`, `NotServingError`; a task that is late is finished with a `DeadlineError`.
         """
         now = time.monotonic()
-        if (self._free <= 0 or self._on_lane) and self.stuck(now):
+        if (self._free <= 0 or self._front is not None) and self.stuck(now):
             raise NotServingError("the model has not finished a prediction for too long; it is being restarted")
-        lane = self._lane if task.ordinary is not None else None
-        if not (
-            self._admission.admits(self._held, len(self._waiting), now) if lane is None else lane.admits(self._held)
-        ):
+        room = self._admission.admits(self._held, len(self._waiting), now)
+        if not room or (self._front is not None and not self._front.admits()):
             raise SaturatedError(f"{self._held} requests are being answered already; try again shortly")
         task.arrived = now
         task.deadline = now + min(patience_seconds, self._limits.timeout_seconds)
         self._held += 1
+        self._waiting.append(task)
         if task.deadline < self._next_deadline:
             self._watch(task.deadline)
-        if lane is not None and task.ordinary is not None:
-            self._on_lane.add(task)
-            lane.offer(task.ordinary, task)
-            return
-        self._waiting.append(task)
         if not self._scheduled and (self._free > 0 or self._ahead()):
             self._scheduled = True
             self._loop.call_soon(self._dispatch)
@@ -127,12 +118,8 @@ class Dispatcher:
         """Start nothing more."""
         for task in self._waiting:
             task.over = True
-        for task in self._on_lane:
-            task.over = True
         for _ in range(self._limits.threads):
             self._batches.put(None)
-        if self._lane is not None:
-            self._lane.close()
         if self._timer is not None:
             self._timer.cancel()
 
@@ -202,57 +189,15 @@ class Dispatcher:
                 task.over = True
                 task.finish()
 
-    def _returned(self, found: Returned[Task]) -> None:
-        """Take what the lane has answered, and what it has left."""
-        now = time.monotonic()
-        work = self.work
-        for done in found.rounds:
-            work.queued_seconds += done.queued
-            work.read_seconds += done.read * done.requests
-            work.computed_seconds += done.computed * done.requests
-            work.written_seconds += done.written * done.requests
-        for rows, seconds in found.calls:
-            work.add_call(rows, seconds)
-        self._on_lane.difference_update(found.tokens)
-        tasks, rows_of = found.tokens, found.rows
-        if None in found.bodies:
-            tasks, rows_of = self._keep_answered(found)
-        self._held -= len(tasks)
-        work.begun += len(tasks)
-        self._count(tasks, now)
-        self._tell(tasks, rows_of, found.observed)
-        for task, body in zip(found.tokens, found.bodies, strict=True):
-            if body is not None and not task.over:
-                task.over = True
-                task.answered(body)
-
-    def _keep_answered(self, found: Returned[Task]) -> tuple[list[Task], list[int]]:
-        """Send what was left by the lane the other way; return what was answered, and the rows of each."""
-        left = [task for task, body in zip(found.tokens, found.bodies, strict=True) if body is None]
-        for task in left:
-            task.ordinary = None
-        self._waiting.extendleft(reversed(left))
-        if not self._scheduled:
-            self._scheduled = True
-            self._loop.call_soon(self._dispatch)
-        kept = [
-            pair for pair, body in zip(zip(found.tokens, found.rows, strict=True), found.bodies, strict=True) if body
-        ]
-        return [task for task, _ in kept], [rows for _, rows in kept]
-
     def _account(self, batch: Batch) -> None:
-        work, requests = self.work, len(batch.tasks)
+        work, requests, now = self.work, len(batch.tasks), time.monotonic()
         work.begun += requests
         work.read_seconds += batch.read_seconds * requests
         work.computed_seconds += batch.computed_seconds * requests
         work.written_seconds += batch.written_seconds * requests
         for rows, seconds in batch.calls:
             work.add_call(rows, seconds)
-        self._count(batch.tasks, time.monotonic())
-
-    def _count(self, tasks: Sequence[Task], now: float) -> None:
-        work = self.work
-        for task in tasks:
+        for task in batch.tasks:
             if task.error is None and task.wanted():
                 work.succeeded += 1
                 work.succeeded_seconds += now - task.arrived
@@ -281,7 +226,7 @@ class Dispatcher:
         """Finish what is late, and look again at the next deadline: seldom, as most tasks are over by then."""
         self._timer, self._next_deadline = None, math.inf
         now = time.monotonic()
-        begun = [*self._on_lane, *(task for batch in self._running for task in batch.tasks)]
+        begun = [task for batch in self._running for task in batch.tasks]
         late = [task for task in (*begun, *self._waiting) if not task.over and task.deadline <= now]
         for task in late:
             task.over = True

@@ -27,15 +27,14 @@ from penstock_serving.server.explaining import Explaining
 from penstock_serving.server.feed import Feed
 from penstock_serving.server.grpc_port import GrpcPort
 from penstock_serving.server.http.limits import HttpLimits
-from penstock_serving.server.http.listener import Listener, raise_file_limit
-from penstock_serving.server.lane.queue import Lane
+from penstock_serving.server.http.listener import Listener, Opened, raise_file_limit
+from penstock_serving.server.lane.front import Front
 from penstock_serving.server.lifecycle import Lifecycle
 from penstock_serving.server.metrics import BUCKETS, ServerMetrics
 from penstock_serving.server.pages import Pages
 from penstock_serving.server.selftest import self_test
 from penstock_serving.server.shared import Shared, Telling
 from penstock_serving.server.tally import Tally
-from penstock_serving.server.task import Task
 from penstock_serving.server.workers import Workers, import_backend, is_graph
 
 T = TypeVar("T")
@@ -84,10 +83,10 @@ class Worker:
             feed.rows(observed)
 
         began = time.perf_counter()
-        lane, way = _lane(model, config)
+        front, way = _front(model, config)
         model = replace(model, compiled=None)
-        metrics.started("lane", time.perf_counter() - began)
-        dispatcher = Dispatcher(model, config.limits, served, lane)
+        metrics.started("front", time.perf_counter() - began)
+        dispatcher = Dispatcher(model, config.limits, served, front)
         metrics.in_flight = lambda: dispatcher.in_flight
         metrics.work = dispatcher.work
         lifecycle = Lifecycle()
@@ -100,9 +99,9 @@ class Worker:
         app = App(identity, model, dispatcher, pages, explaining, metrics, tally, lifecycle)
         http = HttpLimits(body=config.max_body)
         listener = Listener(app, http)
-        front = None
-        if lane is not None:
-            front = lane.front(app.rules(config.limits, http), "infer", BUCKETS)
+        opened = None
+        if front is not None:
+            opened = Opened(front, app.rules(config.limits, http), BUCKETS)
             metrics.elsewhere, feed.more, lifecycle.elsewhere = front.counts, front.observed, lambda: front.asked
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
@@ -114,7 +113,7 @@ class Worker:
             made = GrpcPort(identity, model, dispatcher, pages, metrics, tally, lifecycle)
             address = f"{config.address}:{config.grpc_port}"
             rpc = await _bound(contract.ENV_GRPC_PORT, config.grpc_port, made.listen(address, config))
-        listening = listener.listen(config.address, config.port, config.workers, front)
+        listening = listener.listen(config.address, config.port, config.workers, opened)
         await _bound(contract.ENV_SERVING_PORT, config.port, listening)
         # What is here now stays: no collection of garbage shall stop the answers to walk through it.
         gc.freeze()
@@ -150,16 +149,16 @@ class Worker:
                 os._exit(contract.EXIT_RETRY)
 
 
-def _lane(model: Model, config: Settings) -> tuple[Lane[Task] | None, str]:
-    """The native lane where there is one for the model, and how ordinary requests are answered, in words."""
+def _front(model: Model, config: Settings) -> tuple[Front | None, str]:
+    """What answers ordinary requests natively, where it can be had, and how they are answered, in words."""
     if model.compiled is None:
         return None, "in Python"
     # onnxruntime is paid for only where it serves
-    from penstock_serving.server.lane.opening import NoLaneError, open_lane
+    from penstock_serving.server.lane.opening import NoFrontError, open_front
 
     try:
-        return open_lane(model, config.identity, config.limits), "natively"
-    except NoLaneError as error:
+        return open_front(model, config.identity, config.limits.threads), "natively"
+    except NoFrontError as error:
         return None, f"in Python ({ascii(str(error))[1:-1]})"
 
 

@@ -11,14 +11,13 @@ class Task(abc.ABC):
     """What the dispatcher runs: `read` and `write` on a predict thread, `finish` on the event loop, once.
 
     `size` is what there is to read, in bytes; `arrived` and `deadline` are monotonic seconds; `over` says that `finish`
-    was called or that nobody waits; `error` is what went wrong. `ordinary` is the body of a request that the lane may
-    answer, None where it may not.
+    was called or that nobody waits; `error` is what went wrong.
     """
 
-    __slots__ = ("arrived", "deadline", "error", "ordinary", "over", "size")
+    __slots__ = ("arrived", "deadline", "error", "over", "size")
 
-    def __init__(self, size: int, ordinary: bytes | None = None) -> None:
-        self.size, self.ordinary = size, ordinary
+    def __init__(self, size: int) -> None:
+        self.size = size
         self.arrived = self.deadline = 0.0
         self.over = False
         self.error: BaseException | None = None
@@ -34,10 +33,6 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def write(self, call: Call, computed: Computed) -> None:
         """Make the answer and keep it for `finish`; raises `RequestError`."""
-
-    def answered(self, body: bytes) -> None:
-        """Hand over the lane's answer, instead of `finish`."""
-        raise NotImplementedError
 
     @abc.abstractmethod
     def finish(self) -> None:

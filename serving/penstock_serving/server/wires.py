@@ -12,23 +12,17 @@ from penstock_serving.server.identity import Identity
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """One way to ask, with the name under which its requests are counted; `ordinary` where the lane knows it."""
+    """One way to ask, with the name under which its requests are counted."""
 
     route: str
     decode: Callable[[bytes, int | None, Signature], Call]
     encode: Callable[[Call, Sequence[OutputTensor]], Encoded]
-    ordinary: bool
 
 
 def v2_wire(identity: Identity) -> Wire:
     """The Open Inference Protocol's `infer`."""
     name, parameters, version = identity.name, identity.parameters, identity.version
-    return Wire(
-        "infer",
-        v2.decode_call,
-        lambda call, outputs: v2.response(name, call, outputs, parameters, version),
-        ordinary=True,
-    )
+    return Wire("infer", v2.decode_call, lambda call, outputs: v2.response(name, call, outputs, parameters, version))
 
 
 def v1_wire() -> Wire:
@@ -37,5 +31,4 @@ def v1_wire() -> Wire:
         "predict",
         lambda body, _json_length, signature: v1.decode_call(body, signature),
         lambda _call, outputs: v1.response(outputs),
-        ordinary=False,
     )

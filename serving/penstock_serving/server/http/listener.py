@@ -4,16 +4,26 @@ import asyncio
 import resource
 import socket
 import time
+from collections.abc import Sequence
 from email.utils import formatdate
+from typing import NamedTuple
 
 from penstock_serving.server.http.connection import Connection
 from penstock_serving.server.http.exchange import Handler
 from penstock_serving.server.http.limits import BodyBudget, HttpLimits
-from penstock_serving.server.lane.front import Front
+from penstock_serving.server.lane.front import Front, Rules
 
 _BACKLOG = 1024
 _LOOK_SECONDS = 0.5
 _SPARE_FILES = 100
+
+
+class Opened(NamedTuple):
+    """A front, and how it is to answer: rules, and upper ends of the buckets that it counts times in."""
+
+    front: Front
+    rules: Rules
+    bounds: Sequence[float]
 
 
 class Listener:
@@ -36,40 +46,41 @@ class Listener:
     @property
     def port(self) -> int:
         """The port listened on; only while listening."""
-        if self._front is not None:
-            return self._port
-        assert self._server is not None
-        port: int = self._server.sockets[0].getsockname()[1]
-        return port
+        return self._port
 
     @property
     def connections(self) -> int:
         """Connections open now."""
         return len(self._connections)
 
-    async def listen(self, address: str, port: int, processes: int = 1, front: Front | None = None) -> None:
+    async def listen(self, address: str, port: int, processes: int = 1, opened: Opened | None = None) -> None:
         """Start accepting, on a port that so many processes share; raises `OSError` when the port cannot be had.
 
-        A `front` accepts first, and hands over what is not for it; it does so at one address of the machine's alone.
+        A front that is `opened` accepts in our place, and hands over connections that bring what is not for it.
         """
         self._most = most_connections(self.limits)
         self._tick()
-        loop = asyncio.get_running_loop()
-        if front is not None:
+        loop, shared = asyncio.get_running_loop(), processes > 1
+        if opened is None:
+            self._server = await loop.create_server(
+                lambda: Connection(self), address, port, backlog=_BACKLOG, reuse_port=shared
+            )
+            self._port = self._server.sockets[0].getsockname()[1]
+            return
+        # half of the files are the front's
+        self._most //= 2
+        sockets: list[socket.socket] = []
+        try:
             found = await loop.getaddrinfo(address, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-            if len(found) == 1:
-                family, _, _, _, place = found[0]
-                self._front_at(
-                    socket.create_server(place, family=family, backlog=_BACKLOG, reuse_port=processes > 1), front
-                )
-                return
-        self._server = await loop.create_server(
-            lambda: Connection(self), address, port, backlog=_BACKLOG, reuse_port=processes > 1
-        )
-
-    def _front_at(self, listening: socket.socket, front: Front) -> None:
-        self._front, self._port = front, listening.getsockname()[1]
-        front.start(listening, self._adopt)
+            for family, _, _, _, place in found:
+                sockets.append(socket.create_server(place, family=family, backlog=_BACKLOG, reuse_port=shared))
+            self._port = sockets[0].getsockname()[1]
+        except OSError:
+            for one in sockets:
+                one.close()
+            raise
+        self._front = opened.front
+        opened.front.start(sockets, opened.rules, opened.bounds, self._adopt)
 
     def _adopt(self, handed: socket.socket, content: bytes) -> None:
         """Take in a connection that the front hands over."""

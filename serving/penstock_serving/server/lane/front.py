@@ -1,13 +1,12 @@
-"""The front as Python sees it: native code that accepts connections and answers ordinary requests, and hands over the rest.
-
-What it has counted and observed is asked of it; connections that it hands over are taken in by the listener.
+"""The front as Python sees it: native code (`serving/native`) that accepts connections, answers ordinary requests, and
+hands over the rest. What it has counted and observed is asked of it.
 """
 
 import asyncio
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,13 +15,24 @@ from penstock_serving.model.frame import Matrix
 from penstock_serving.server.counts import Counts
 from penstock_serving.server.work import Work
 
+ROUTE = "infer"
+"""The route under which its requests are counted."""
+
+
+class Answers(NamedTuple):
+    """Bodies (None for a request that is not ordinary), the rows of each, and what the monitor is told of them all."""
+
+    bodies: Sequence[bytes | None]
+    rows: Sequence[int]
+    observed: Matrix
+
 
 class Rules(NamedTuple):
     """What the front answers, and when it does not.
 
     `targets` are asked with bodies of at most `body` bytes; `patience_header` says for how long a caller waits. `good` is
     the head of an answer, up to what differs from one to another; `late` the head and body for a request that was not
-    answered in time. At most so many connections; seconds for an answer, for being idle, for reading an
+    answered in time. At most so many connections and requests; seconds for an answer, for being idle, for reading an
     answer.
     """
 
@@ -32,27 +42,55 @@ class Rules(NamedTuple):
     good: bytes
     late: tuple[bytes, bytes]
     connections: int
+    in_flight: int
     timeout_seconds: float
     idle_seconds: float
     write_seconds: float
 
 
 class Front:
-    """Answers at a listening socket, from `start` on. `counts`, `observed` and `asked` may be asked by any thread."""
+    """A compiled model that answers ordinary requests natively: at the connection, from `start` on.
 
-    def __init__(self, open_at: Callable[[int], Any], route: str, columns: int) -> None:
-        self._open_at, self._route, self._width = open_at, route, columns + 1
+    Before that, `ask` answers bodies here and now. `counts`, `observed` and `asked` may be asked by any thread.
+    """
+
+    def __init__(self, lane: Any, columns: int) -> None:
+        self._lane, self._width = lane, columns + 1
         self._native: Any = None
 
-    def start(self, listening: socket.socket, adopt: Callable[[socket.socket, bytes], None]) -> None:
-        """Take over a listening socket; give `adopt`, on the running loop, connections and what was read from them."""
-        native = self._native = self._open_at(listening.detach())
+    def ask(self, bodies: Sequence[bytes]) -> Answers:
+        """Answer bodies together, before `start`."""
+        answers, rows, observed = self._lane.ask(list(bodies))
+        return Answers(answers, rows, self._matrix(observed))
+
+    def start(
+        self,
+        listening: Sequence[socket.socket],
+        rules: Rules,
+        bounds: Sequence[float],
+        adopt: Callable[[socket.socket, bytes], None],
+    ) -> None:
+        """Answer at listening sockets, which are the front's from now on; count times in buckets of these `bounds`.
+
+        Connections that bring anything else are given to `adopt` on the running event loop, with what was read from them.
+        """
+        descriptors = [one.detach() for one in listening]
+        native = self._native = self._lane.front(descriptors, (*rules[:4], *rules.late, *rules[5:]), list(bounds))
 
         def handed() -> None:
             for descriptor, content in native.handed():
                 adopt(socket.socket(fileno=descriptor), content)
 
         asyncio.get_running_loop().add_reader(native.fileno(), handed)
+
+    @property
+    def held_up_seconds(self) -> float:
+        """For how long every thread has been in one call; 0 where one is not."""
+        return float(self._native.held_up()) if self._native is not None else 0.0
+
+    def admits(self) -> bool:
+        """Whether one more request could be answered soon."""
+        return self._native is None or bool(self._native.admits())
 
     @property
     def asked(self) -> int:
@@ -81,9 +119,9 @@ class Front:
             call_seconds={rows: spent for rows, _, spent in calls},
         )
         return Counts(
-            answers={self._route: {"200": good, "504": late}},
-            buckets={self._route: buckets},
-            seconds={self._route: seconds + late_seconds},
+            answers={ROUTE: {"200": good, "504": late}},
+            buckets={ROUTE: buckets},
+            seconds={ROUTE: seconds + late_seconds},
             rows=rows,
             in_flight=self.asked,
             work=work,
@@ -94,7 +132,7 @@ class Front:
         if self._native is None:
             return np.empty((0, self._width)), 0
         content, dropped = self._native.observed()
-        return np.frombuffer(content).reshape(-1, self._width), dropped
+        return self._matrix(content), dropped
 
     def take_back(self, connection: int) -> None:
         """Take back a connection that waits for nothing, by a descriptor of its own."""
@@ -110,3 +148,6 @@ class Front:
         if self._native is not None:
             asyncio.get_running_loop().remove_reader(self._native.fileno())
             self._native.close()
+
+    def _matrix(self, content: bytes) -> Matrix:
+        return np.frombuffer(content).reshape(-1, self._width)

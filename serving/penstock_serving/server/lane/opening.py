@@ -1,4 +1,4 @@
-"""Opening the lane for a loaded model, or saying why there is none."""
+"""Opening the front for a loaded model, or saying why there is none."""
 
 import importlib
 from importlib.util import find_spec
@@ -14,41 +14,36 @@ from penstock_serving.model.load import Model
 from penstock_serving.protocol import v2
 from penstock_serving.protocol.plan import plan
 from penstock_serving.server.batch import MAX_TASKS
-from penstock_serving.server.dispatch import Limits
 from penstock_serving.server.engine import compute
 from penstock_serving.server.identity import Identity
-from penstock_serving.server.lane.queue import Lane
+from penstock_serving.server.lane.front import Front
 from penstock_serving.server.lane.terms import Terms, terms
-from penstock_serving.server.task import Task
 
 MODULE = "penstock_lane"
 _ROWS = 32
-_SECONDS = 10.0
 
 
-class NoLaneError(Exception):
+class NoFrontError(Exception):
     """Why Python answers every request."""
 
 
-def open_lane(model: Model, identity: Identity, limits: Limits) -> Lane[Task]:
-    """The lane for a model, shown on its golden rows to answer as Python does; raises `NoLaneError`."""
+def open_front(model: Model, identity: Identity, threads: int) -> Front:
+    """What answers ordinary requests natively, shown on golden rows to answer as Python does; raises `NoFrontError`."""
     if model.compiled is None:
-        raise NoLaneError("the model is not compiled")
+        raise NoFrontError("the model is not compiled")
     found = terms(plan_of(model.compiled), model.signature, identity)
     if found is None:
-        raise NoLaneError("the model's default output is of a kind that the lane does not write")
+        raise NoFrontError("the model's default output is of a kind that native code does not write")
     at_once = MAX_TASKS if model.rows_independent else 1
-    lane: Lane[Task] = Lane(_native(model.compiled, found, limits, at_once), len(model.signature.columns))
+    front = Front(_lane(model.compiled, found, threads, at_once), len(model.signature.columns))
     bodies = _golden(model)
-    answers = lane.ask(bodies, _SECONDS)
-    if answers is None:
-        raise NoLaneError(f"it does not answer within {_SECONDS:g} s")
+    answers = front.ask(bodies).bodies
     if all(answer is None for answer in answers):
-        raise NoLaneError("it answers none of the golden rows")
+        raise NoFrontError("it answers none of the golden rows")
     for body, answer in zip(bodies, answers, strict=True):
         if answer is not None and answer != _answer(model, identity, body):
-            raise NoLaneError("it answers a golden row otherwise than Python does")
-    return lane
+            raise NoFrontError("it answers a golden row otherwise than Python does")
+    return front
 
 
 def _golden(model: Model) -> list[bytes]:
@@ -71,12 +66,12 @@ def _answer(model: Model, identity: Identity, body: bytes) -> bytes:
     return v2.response(identity.name, call, outputs, identity.parameters, identity.version).body
 
 
-def _native(model: bytes, terms: Terms, limits: Limits, at_once: int) -> Any:
-    """The native lane; raises `NoLaneError`: not installed, no ONNX Runtime that it can open, a graph that it cannot."""
+def _lane(model: bytes, terms: Terms, threads: int, at_once: int) -> Any:
+    """The native side; raises `NoFrontError`: not installed, no ONNX Runtime that it can open, a graph that it cannot."""
     try:
         native = importlib.import_module(MODULE)
     except ImportError as error:
-        raise NoLaneError(f"{MODULE} cannot be imported: {error}") from error
+        raise NoFrontError(f"{MODULE} cannot be imported: {error}") from error
     try:
         graph = pruned(model, terms.output)
         answer = terms.answer
@@ -87,18 +82,17 @@ def _native(model: bytes, terms: Terms, limits: Limits, at_once: int) -> Any:
             (terms.all_double, terms.all_take_missing),
             terms.safe_square,
             (*answer.template, *answer[1:]),
-            limits.threads,
+            threads,
             at_once,
-            limits.in_flight,
         )
     except (MalformedError, RuntimeError) as error:
-        raise NoLaneError(f"the compiled form cannot be opened: {error}") from error
+        raise NoFrontError(f"the compiled form cannot be opened: {error}") from error
 
 
 def _library() -> Path:
-    """ONNX Runtime's shared library, as Python's package brings it; raises `NoLaneError`."""
+    """ONNX Runtime's shared library, as Python's package brings it; raises `NoFrontError`."""
     package = find_spec("onnxruntime")
     for folder in (package and package.submodule_search_locations) or ():
         for found in Path(folder, "capi").glob("libonnxruntime.so*"):
             return found
-    raise NoLaneError("ONNX Runtime is installed without its shared library")
+    raise NoFrontError("ONNX Runtime is installed without its shared library")
