@@ -13,6 +13,8 @@ use crate::graph::Graph;
 use crate::request::{MAX_ROWS, Reader, Rows};
 use crate::slice;
 
+const CLOSE: Duration = Duration::from_secs(1);
+
 /// What makes an answer of a request.
 pub struct Trade {
     pub columns: Columns,
@@ -47,7 +49,7 @@ pub struct Done {
     pub rows: Vec<usize>,
     /// For the monitor: each answered row and its prediction.
     pub observed: Vec<f64>,
-    /// Rows and seconds of each call of the graph.
+    /// Answered rows and seconds of each call of the graph that gave answers.
     pub calls: Vec<(usize, f64)>,
     /// How long all of them had waited, added up.
     pub queued_seconds: f64,
@@ -138,18 +140,24 @@ impl Lane {
         queue.began.iter().map(spent).min().unwrap_or_default()
     }
 
-    /// Finish what was begun, and nothing more.
+    /// Finish what was begun, and nothing more. A thread that does not come to an end soon is left to itself: it cannot be
+    /// stopped.
     pub fn close(&self) {
-        let dropped = {
+        {
             let mut queue = locked(&self.shared.queue);
             queue.closed = true;
-            std::mem::take(&mut queue.waiting)
-        };
-        drop(dropped);
-        self.shared.given.notify_all();
-        for thread in locked(&self.threads).drain(..) {
-            let _ = thread.join();
+            queue.waiting.clear();
         }
+        self.shared.given.notify_all();
+        let began = Instant::now();
+        let mut threads = locked(&self.threads);
+        while threads.iter().any(|thread| !thread.is_finished()) {
+            if began.elapsed() > CLOSE {
+                return;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        threads.drain(..).for_each(|thread| drop(thread.join()));
     }
 }
 
@@ -170,11 +178,15 @@ fn work(shared: &Shared, number: usize, mut graph: Graph) {
         let mut done = catch_unwind(attempt).unwrap_or_else(|_| nothing(bodies.len()));
         done.callers = offers.iter().map(|offer| offer.caller).collect();
         done.queued_seconds = queued;
+        // What is left to Python takes no time here, and says nothing of what the others take.
+        let computed = !done.calls.is_empty();
         locked(&shared.done).push(done);
         {
             let mut queue = locked(&shared.queue);
             queue.began[number] = None;
-            queue.admission.ended(began.elapsed().as_secs_f64(), offers.len());
+            if computed {
+                queue.admission.ended(began.elapsed().as_secs_f64(), offers.len());
+            }
         }
         (shared.tell)();
     }
@@ -193,7 +205,11 @@ fn next(shared: &Shared, number: usize) -> Option<Vec<Offer>> {
             queue.admission.began(waited, now);
             queue.began[number] = Some(now);
             let count = queue.waiting.len().min(shared.trade.at_once);
-            return Some(queue.waiting.drain(..count).collect());
+            let taken = queue.waiting.drain(..count).collect();
+            if queue.idle > 0 && !queue.waiting.is_empty() {
+                shared.given.notify_one();
+            }
+            return Some(taken);
         }
         queue.idle += 1;
         queue = shared.given.wait(queue).unwrap_or_else(PoisonError::into_inner);
@@ -264,8 +280,7 @@ fn compute(trade: &Trade, graph: &mut Graph, rows: &Rows, chunk: &[Asked<'_>], d
             return;
         }
         let computed = began.elapsed().as_secs_f64();
-        done.computed_seconds += computed;
-        done.calls.push((count, computed));
+        let mut answered = 0;
         let writing = Instant::now();
         for request in chunk {
             let at = request.first - first;
@@ -274,12 +289,17 @@ fn compute(trade: &Trade, graph: &mut Graph, rows: &Rows, chunk: &[Asked<'_>], d
             };
             done.answers[request.place] = Some(body);
             done.rows[request.place] = request.rows;
+            answered += request.rows;
             for row in 0..request.rows {
                 let from = (request.first + row) * width;
                 done.observed.extend_from_slice(&rows.observed[from..from + width]);
                 done.observed.push(form.observation(values, (at + row) * each));
             }
         }
-        done.written_seconds += writing.elapsed().as_secs_f64();
+        if answered > 0 {
+            done.computed_seconds += computed;
+            done.written_seconds += writing.elapsed().as_secs_f64();
+            done.calls.push((answered, computed));
+        }
     });
 }

@@ -73,13 +73,25 @@ impl Bell {
     }
 }
 
+/// ONNX Runtime's environment: a process has one, of the library that was opened first.
+static ENVIRONMENT: Mutex<Option<Environment>> = Mutex::new(None);
+
+fn environment(library: &str) -> Result<Environment, Box<dyn std::error::Error>> {
+    let mut opened = locked(&ENVIRONMENT);
+    if let Some(found) = &*opened {
+        return Ok(found.clone());
+    }
+    let made = ort::init_from(library)?.with_telemetry(false).build()?;
+    *opened = Some(made.clone());
+    Ok(made)
+}
+
 /// A compiled model that answers ordinary requests.
 #[pyclass(name = "Lane", frozen)]
 struct PyLane {
     trade: Arc<Trade>,
     /// One for each thread; none once they are started.
     graphs: Mutex<Vec<Graph>>,
-    environment: Environment,
 }
 
 #[pymethods]
@@ -101,21 +113,18 @@ impl PyLane {
         let columns = columns_of(columns, table)?;
         let form = form_of(form)?;
         let failed = |error: &dyn std::error::Error| PyRuntimeError::new_err(error.to_string());
-        let environment = ort::init_from(library)
-            .map_err(|error| failed(&error))?
-            .with_telemetry(false)
-            .build()
-            .map_err(|error| failed(&error))?;
+        let environment = environment(library).map_err(|error| failed(&*error))?;
         let integers = matches!(form.told, Told::Labels(..) | Told::Integers);
         let graphs = (0..threads.max(1))
             .map(|_| Graph::open(&environment, model, columns.all.len(), integers))
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| failed(&error))?;
         let trade = Arc::new(Trade { columns, form, safe_square, at_once: at_once.max(1) });
-        Ok(Self { trade, graphs: Mutex::new(graphs), environment })
+        Ok(Self { trade, graphs: Mutex::new(graphs) })
     }
 
     /// Answer bodies together, here and now; raises `RuntimeError` once there is a front.
+    #[allow(clippy::needless_pass_by_value)] // as pyo3 gives arguments
     fn ask(&self, py: Python<'_>, bodies: Vec<Vec<u8>>) -> PyResult<Asked> {
         let done = py.detach(|| {
             let mut graphs = locked(&self.graphs);
@@ -140,7 +149,7 @@ impl PyLane {
         let tell = Box::new(move || rung.ring());
         let trade = Arc::clone(&self.trade);
         let front = Front::start(sockets, trade, graphs, rules_of(rules), Counts::new(bounds), tell)?;
-        Ok(PyFront { front, bell, _environment: self.environment.clone() })
+        Ok(PyFront { front, bell })
     }
 }
 
@@ -166,8 +175,6 @@ type Counted = (Vec<u64>, u64, u64, f64, f64, u64, (u64, f64, f64, f64, f64), Ve
 struct PyFront {
     front: Front,
     bell: Arc<Bell>,
-    /// Outlives the graphs.
-    _environment: Environment,
 }
 
 #[pymethods]
