@@ -13,6 +13,8 @@ use crate::graph::Graph;
 use crate::request::{MAX_ROWS, Reader, Rows};
 use crate::slice;
 
+/// Of bodies that are read together, so that nobody waits long for others.
+const MAX_BYTES: usize = 64 << 10;
 const CLOSE: Duration = Duration::from_secs(1);
 
 /// What makes an answer of a request.
@@ -204,7 +206,7 @@ fn next(shared: &Shared, number: usize) -> Option<Vec<Offer>> {
             let waited = now.saturating_duration_since(first.arrived);
             queue.admission.began(waited, now);
             queue.began[number] = Some(now);
-            let count = queue.waiting.len().min(shared.trade.at_once);
+            let count = together(queue.waiting.iter().map(|offer| offer.body.len()), shared.trade.at_once);
             let taken = queue.waiting.drain(..count).collect();
             if queue.idle > 0 && !queue.waiting.is_empty() {
                 shared.given.notify_one();
@@ -215,6 +217,16 @@ fn next(shared: &Shared, number: usize) -> Option<Vec<Offer>> {
         queue = shared.given.wait(queue).unwrap_or_else(PoisonError::into_inner);
         queue.idle -= 1;
     }
+}
+
+/// How many of the bodies of these sizes are taken together: `most`, and of few bytes, but one at least.
+fn together(sizes: impl Iterator<Item = usize>, most: usize) -> usize {
+    let mut bytes = 0;
+    let fits = sizes.take(most).take_while(|size| {
+        bytes += size;
+        bytes <= MAX_BYTES
+    });
+    fits.count().max(1)
 }
 
 fn nothing(count: usize) -> Done {
@@ -302,4 +314,23 @@ fn compute(trade: &Trade, graph: &mut Graph, rows: &Rows, chunk: &[Asked<'_>], d
             done.calls.push((answered, computed));
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_are_taken_together_up_to_a_number_and_to_some_bytes() {
+        let table = [
+            (&[10, 10, 10][..], 3),
+            (&[10; 70], 64),
+            (&[MAX_BYTES, 1], 1),
+            (&[MAX_BYTES + 1, 1], 1),
+            (&[1, MAX_BYTES - 1, 1], 2),
+        ];
+        for (sizes, count) in table {
+            assert_eq!(together(sizes.iter().copied(), 64), count, "{sizes:?}");
+        }
+    }
 }
