@@ -37,10 +37,25 @@ RUN python3 -m venv /opt/build \
  && python3 -m venv --without-pip /opt/penstock
 COPY pyproject.toml README.md LICENSE /source/
 COPY operator /source/operator
-COPY serving /source/serving
+COPY serving/penstock_serving /source/serving/penstock_serving
+COPY serving/oip_conformance /source/serving/oip_conformance
 RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels /source \
  && pip --python /opt/penstock/bin/python install --no-compile --no-deps --no-index --prefix /own /wheels/*.whl \
  && /opt/penstock/bin/python -m compileall -q --invalidation-mode unchecked-hash -s /own -p /opt/penstock /own
+
+# The model server's native lane, where make built one (serving/native/build.py). Without it Python answers, slower; so
+# it does where the wheel is of a machine with a newer C library than this image has, or of another processor.
+FROM build AS lane
+COPY serving/native/wheels /wheels
+RUN python3 -m venv --without-pip /opt/penstock \
+ && mkdir /lane \
+ && if test -z "$(find /wheels -name '*.whl')"; then \
+      echo "no wheel in serving/native/wheels: the model server will answer without its native lane, slower"; \
+    elif pip --python /opt/penstock/bin/python install --no-compile --no-deps --no-index --prefix /lane --find-links /wheels penstock-lane; then \
+      /opt/penstock/bin/python -m compileall -q --invalidation-mode unchecked-hash -s /lane -p /opt/penstock /lane; \
+    else \
+      echo "no wheel in serving/native/wheels is for this image: the model server will answer without its native lane, slower"; \
+    fi
 
 FROM build AS envoy
 COPY requirements/router.lock /requirements/
@@ -55,6 +70,7 @@ ENTRYPOINT ["python", "-m", "penstock.main"]
 
 FROM python AS serving
 COPY --from=serving-packages /opt/penstock /opt/penstock
+COPY --from=lane /lane /opt/penstock
 COPY --from=own /own /opt/penstock
 USER 65532:65532
 WORKDIR /

@@ -5,15 +5,21 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
+PACKAGES := $(VENV)/.installed
+NATIVE := serving/native
+# Named after the Rust that is here, as what was left out for the want of one is made as soon as there is one.
+STAMP := $(VENV)/.lane-$(or $(word 2,$(shell cargo --version 2>/dev/null)),none)
 
-$(STAMP): requirements/dev.lock pyproject.toml
+$(PACKAGES): requirements/dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Penstock needs Python 3.11 or newer; set PYTHON=…") if sys.version_info < (3, 11) else None'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing locked dependencies into $(VENV) …"
 	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.lock
 	@$(BIN)/python -m pip install --quiet --no-deps --editable .
 	@touch $@
+
+$(STAMP): $(PACKAGES) $(addprefix $(NATIVE)/,build.py Cargo.toml Cargo.lock pyproject.toml) $(shell find $(NATIVE)/src)
+	@$(BIN)/python $(NATIVE)/build.py install $@
 
 .PHONY: help
 help: ## List the targets
@@ -26,16 +32,17 @@ demo-down: ## End the demo's cluster and remove everything of it
 	@$(PYTHON) -m localcluster down
 
 .PHONY: install
-install: $(STAMP) ## Make .venv from the locked dependencies
+install: $(STAMP) ## Make .venv from the locked dependencies, with the native lane where there is Rust
 
 .PHONY: lint
-lint: $(STAMP) ## ruff, mypy --strict, import contracts
+lint: $(STAMP) ## ruff, mypy --strict, import contracts; cargo fmt and clippy where there is Rust
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python $(NATIVE)/build.py lint
 
-.PHONY: test test-everything test-here test-units test-real
+.PHONY: test test-everything test-here test-units test-native test-real
 PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/pytest --durations 10
 SIDE_BY_SIDE := -n 2 --dist loadgroup --no-loadscope-reorder
 # $(call hold,name,how,what): what fails beside everything else is tried once more by itself; what fails twice has failed.
@@ -59,14 +66,16 @@ test-everything: $(STAMP)
 	nice -n 10 $(MAKE) --no-print-directory test-units || failed=1; \
 	echo "And with real Envoy, API server and node:"; tail -n +1 -f --pid=$$real $$log; \
 	wait $$real || failed=1; rm -f $$log; exit $$failed
-test-units: $(STAMP)
+test-units: $(STAMP) test-native
 	$(call hold,units,$(SIDE_BY_SIDE),-m "not controlplane and not node and not campaign" \
 	  --ignore tests/localcluster --ignore tests/router tests)
+test-native: $(STAMP)
+	$(BIN)/python $(NATIVE)/build.py test
 test-real: $(STAMP)
 	$(call hold,clusters,$(SIDE_BY_SIDE),-m "not campaign" tests/node tests/controlplane tests/router/test_router_kubernetes.py)
 	$(call hold,router,,-m "not campaign" tests/router --ignore tests/router/test_router_kubernetes.py)
 	$(call hold,localcluster,,-m "not campaign" tests/localcluster)
-test-here: $(STAMP) ## What needs no cluster, without the linters
+test-here: $(STAMP) test-native ## What needs no cluster, without the linters
 	$(call hold,here,$(SIDE_BY_SIDE),-m "not controlplane and not node and not campaign" \
 	  --ignore tests/localcluster --ignore tests/router/test_router_kubernetes.py tests)
 
@@ -117,3 +126,4 @@ cluster-prepare: ## Install and build what a cluster needs, without starting one
 .PHONY: clean
 clean: ## Remove what make made inside the checkout
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(NATIVE)/wheels/*.whl $(NATIVE)/target

@@ -1,11 +1,14 @@
 """What is read from a Dockerfile decides what is built and when a cached image is still good."""
 
+from pathlib import Path
+
 import pytest
 
 from localcluster.base import release_of
 from localcluster.dockerfile import plan
 from localcluster.errors import RefusalError
 
+NATIVE = Path("serving/native")
 DOCKERFILE = """\
 # syntax=docker/dockerfile:1
 ARG BASE=debian:bookworm-slim
@@ -59,6 +62,19 @@ def test_a_target_needs_only_its_own_stages(
     assert [stage.name for stage in needed.stages] == stages
     assert needed.bases() == bases
     assert needed.sources() == sources
+
+
+def test_a_wheel_of_the_native_lane_goes_into_the_image_that_serves_and_nothing_that_cargo_writes_into_any() -> None:
+    content = (Path(__file__).parents[2] / "Dockerfile").read_text()
+    native = {
+        target: [source for source in plan(content, target=target).sources() if _meets(Path(source), NATIVE)]
+        for target in ("operator", "serving", "router")
+    }
+    assert native == {"operator": [], "serving": ["serving/native/wheels"], "router": []}
+
+
+def _meets(one: Path, other: Path) -> bool:
+    return one.is_relative_to(other) or other.is_relative_to(one)
 
 
 def test_the_pruned_dockerfile_keeps_scripts_and_arguments_and_plans_the_same() -> None:

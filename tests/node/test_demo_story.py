@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from penstock.api.names import COMPONENT_SERVER, LABEL_COMPONENT, LABEL_DEPLOYMENT
 from penstock_serving.model.frame import matrix
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -25,6 +26,8 @@ pytestmark = [pytest.mark.node, pytest.mark.xdist_group("story"), pytest.mark.ti
 QUIET_SECONDS = float(os.environ.get("PENSTOCK_QUIET_SECONDS", "20"))
 SETTLE_SECONDS = 120.0
 """Within so long after its last cause everything is written that will be."""
+
+WHEELS = Path(__file__).parents[2] / "serving" / "native" / "wheels"
 
 KILLS = 4
 SEED = 20261124
@@ -160,6 +163,12 @@ def test_a_compiled_and_a_fallback_model_answer_as_scikit_learn_does(story, iris
     answers = packages.answers(story, name)
     np.testing.assert_array_equal(answers["predict"], iris[name].model.predict(rows))
     np.testing.assert_allclose(answers["predict_proba"], iris[name].model.predict_proba(rows), rtol=0, atol=tolerance)
+
+
+def test_a_compiled_model_is_answered_natively_where_make_built_the_lane(story, iris):
+    place = ("-l", f"{LABEL_DEPLOYMENT}=compiled,{LABEL_COMPONENT}={COMPONENT_SERVER}", "-n", NAMESPACE, "-c", "server")
+    way = "natively" if list(WHEELS.glob("*.whl")) else "in Python (penstock_lane cannot be imported"
+    assert f"serving by onnx {way}" in story.cluster.kubectl("logs", *place)
 
 
 def test_callers_by_grpc_get_the_same_and_are_counted(story, iris):
