@@ -156,7 +156,8 @@ def test_requests_rows_and_records_are_counted_whichever_way_they_went(
         )
         return requests, served_logistic.metric(served_logistic.metrics_port, contract.METRIC_ROWS)
 
-    table = {"name": "x", "datatype": "FP64", "shape": [20, len(values[0])], "data": sum(values, [])}
+    flat = [value for row in values for value in row]
+    table = {"name": "x", "datatype": "FP64", "shape": [20, len(values[0])], "data": flat}
     before = counted()
     with Wire(served_logistic.port) as wire:
         for _ in range(10):
