@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, eventfd};
 
@@ -41,7 +41,7 @@ pub struct Done<T> {
     pub rows: Vec<usize>,
     /// For the monitor: each answered row and its prediction.
     pub observed: Vec<f64>,
-    /// Rows and seconds of each call of the graph.
+    /// Answered rows and seconds of each call of the graph that gave answers.
     pub calls: Vec<(usize, f64)>,
     /// How long the first of them had waited, and all of them added up.
     pub waited_seconds: f64,
@@ -117,18 +117,36 @@ impl<T: Send + 'static> Lane<T> {
         std::mem::take(&mut *locked(&self.shared.done))
     }
 
-    /// Finish what was begun, and nothing more.
-    pub fn close(&self) {
-        let dropped = {
-            let mut queue = locked(&self.shared.queue);
-            queue.closed = true;
-            std::mem::take(&mut queue.waiting)
-        };
-        drop(dropped);
-        self.shared.given.notify_all();
-        for thread in locked(&self.threads).drain(..) {
-            let _ = thread.join();
+    /// Finish what was begun, and nothing more; tell whether that was done in time.
+    pub fn close(&self, most: Duration) -> bool {
+        drop(self.end());
+        let began = Instant::now();
+        let mut threads = locked(&self.threads);
+        while threads.iter().any(|thread| !thread.is_finished()) {
+            if began.elapsed() > most {
+                // A thread cannot be stopped.
+                return false;
+            }
+            thread::sleep(Duration::from_millis(1));
         }
+        threads.drain(..).for_each(|thread| drop(thread.join()));
+        true
+    }
+}
+
+impl<T> Lane<T> {
+    /// Let threads end after what they have begun; what was not begun is returned.
+    fn end(&self) -> VecDeque<Offer<T>> {
+        let mut queue = locked(&self.shared.queue);
+        queue.closed = true;
+        self.shared.given.notify_all();
+        std::mem::take(&mut queue.waiting)
+    }
+}
+
+impl<T> Drop for Lane<T> {
+    fn drop(&mut self) {
+        drop(self.end());
     }
 }
 
@@ -165,7 +183,11 @@ fn next<T>(shared: &Shared<T>) -> Option<Vec<Offer<T>>> {
         }
         if !queue.waiting.is_empty() {
             let count = queue.waiting.len().min(shared.trade.at_once);
-            return Some(queue.waiting.drain(..count).collect());
+            let taken = queue.waiting.drain(..count).collect();
+            if queue.idle > 0 && !queue.waiting.is_empty() {
+                shared.given.notify_one();
+            }
+            return Some(taken);
         }
         queue.idle += 1;
         queue = shared.given.wait(queue).unwrap_or_else(PoisonError::into_inner);
@@ -247,9 +269,8 @@ fn compute<T>(trade: &Trade, graph: &mut Graph, rows: &Rows, chunk: &[Asked<'_>]
             return;
         }
         let computed = began.elapsed().as_secs_f64();
-        done.computed_seconds += computed;
-        done.calls.push((count, computed));
         let writing = Instant::now();
+        let mut answered = 0;
         for request in chunk {
             let at = request.first - first;
             let Some(body) = form.write(request.id, request.rows, &values.part(at * each, request.rows * each)) else {
@@ -257,12 +278,17 @@ fn compute<T>(trade: &Trade, graph: &mut Graph, rows: &Rows, chunk: &[Asked<'_>]
             };
             done.answers[request.place] = Some(body);
             done.rows[request.place] = request.rows;
+            answered += request.rows;
             for row in 0..request.rows {
                 let from = (request.first + row) * width;
                 done.observed.extend_from_slice(&rows.observed[from..from + width]);
                 done.observed.push(form.observation(values, (at + row) * each));
             }
         }
-        done.written_seconds += writing.elapsed().as_secs_f64();
+        if answered > 0 {
+            done.computed_seconds += computed;
+            done.written_seconds += writing.elapsed().as_secs_f64();
+            done.calls.push((answered, computed));
+        }
     });
 }

@@ -12,6 +12,8 @@ mod lane;
 mod request;
 
 use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use ort::environment::Environment;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
@@ -47,8 +49,19 @@ type BatchTimes = (usize, f64, f64, f64, f64, f64, f64);
 #[pyclass(name = "Lane", frozen)]
 struct PyLane {
     lane: Lane<Py<PyAny>>,
-    /// Outlives the graphs.
-    _environment: Environment,
+}
+
+/// ONNX Runtime's environment: a process has one, of the library that was opened first.
+static ENVIRONMENT: Mutex<Option<Environment>> = Mutex::new(None);
+
+fn environment(library: &str) -> Result<Environment, Box<dyn std::error::Error>> {
+    let mut opened = ENVIRONMENT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(found) = &*opened {
+        return Ok(found.clone());
+    }
+    let made = ort::init_from(library)?.with_telemetry(false).build()?;
+    *opened = Some(made.clone());
+    Ok(made)
 }
 
 #[pymethods]
@@ -70,18 +83,14 @@ impl PyLane {
         let columns = columns_of(columns, table)?;
         let form = form_of(form)?;
         let failed = |error: &dyn std::error::Error| PyRuntimeError::new_err(error.to_string());
-        let environment = ort::init_from(library)
-            .map_err(|error| failed(&error))?
-            .with_telemetry(false)
-            .build()
-            .map_err(|error| failed(&error))?;
+        let environment = environment(library).map_err(|error| failed(&*error))?;
         let integers = matches!(form.told, Told::Labels(..) | Told::Integers);
         let graphs = (0..threads)
             .map(|_| Graph::open(&environment, model, columns.all.len(), integers))
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| failed(&error))?;
         let trade = Trade { columns, form, safe_square, at_once: at_once.max(1) };
-        Ok(Self { lane: Lane::start(trade, graphs)?, _environment: environment })
+        Ok(Self { lane: Lane::start(trade, graphs)? })
     }
 
     /// A descriptor that is readable while something is done.
@@ -119,9 +128,9 @@ impl PyLane {
         (done.tokens, answers, done.rows, PyBytes::new(py, &observed).unbind(), done.calls, batches)
     }
 
-    /// Finish what was begun, and nothing more.
-    fn close(&self, py: Python<'_>) {
-        py.detach(|| self.lane.close());
+    /// Finish what was begun, and nothing more; tell whether that took at most so many seconds.
+    fn close(&self, py: Python<'_>, seconds: f64) -> bool {
+        py.detach(|| self.lane.close(Duration::try_from_secs_f64(seconds).unwrap_or_default()))
     }
 }
 

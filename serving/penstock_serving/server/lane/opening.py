@@ -38,6 +38,15 @@ def open_lane(model: Model, identity: Identity, threads: int) -> Lane[Task]:
         raise NoLaneError("the model's default output is of a kind that the lane does not write")
     at_once = MAX_TASKS if model.rows_independent else 1
     lane: Lane[Task] = Lane(_native(model.compiled, found, threads, at_once), len(model.signature.columns))
+    try:
+        _prove(lane, model, identity)
+    except NoLaneError:
+        lane.close()
+        raise
+    return lane
+
+
+def _prove(lane: Lane[Task], model: Model, identity: Identity) -> None:
     bodies = _golden(model)
     answers = lane.ask(bodies, _SECONDS)
     if answers is None:
@@ -47,7 +56,6 @@ def open_lane(model: Model, identity: Identity, threads: int) -> Lane[Task]:
     for body, answer in zip(bodies, answers, strict=True):
         if answer is not None and answer != _answer(model, identity, body):
             raise NoLaneError("it answers a golden row otherwise than Python does")
-    return lane
 
 
 def _golden(model: Model) -> list[bytes]:
@@ -89,7 +97,7 @@ def _native(model: bytes, terms: Terms, threads: int, at_once: int) -> Any:
             threads,
             at_once,
         )
-    except (MalformedError, RuntimeError) as error:
+    except (MalformedError, RuntimeError, OSError) as error:
         raise NoLaneError(f"the compiled form cannot be opened: {error}") from error
 
 

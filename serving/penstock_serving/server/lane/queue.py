@@ -11,6 +11,8 @@ from penstock_serving.model.frame import Matrix
 
 T = TypeVar("T")
 
+_CLOSE_SECONDS = 1.0
+
 
 class Round(NamedTuple):
     """What the lane computed together: requests, what the first of them and all of them waited for, seconds of the work's
@@ -71,10 +73,10 @@ class Lane(Generic[T]):
         return [found[number] for number in range(len(bodies))]
 
     def close(self) -> None:
-        """Finish what was begun, and nothing more."""
+        """Finish what was begun, and nothing more; what takes longer than a second is left to itself."""
         if self._loop is not None:
             self._loop.remove_reader(self._native.fileno())
-        self._native.close()
+        self._native.close(_CLOSE_SECONDS)
 
     def _wake(self) -> None:
         self._waking = False
