@@ -26,6 +26,9 @@ from penstock_serving.server.observe import Observer
 from penstock_serving.server.task import CallTask, Task
 from penstock_serving.server.work import Work
 
+LANE_BYTES = 1 << 20
+"""The largest body that is offered to the lane, which copies it. Of a larger one the reading costs, not the interpreter."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -110,7 +113,7 @@ class Dispatcher:
         self._held += 1
         if task.deadline < self._next_deadline:
             self._watch(task.deadline)
-        if self._lane is not None and task.ordinary is not None:
+        if self._lane is not None and task.ordinary is not None and task.size <= LANE_BYTES:
             if not self._on_lane:
                 self._lane_moved = now
             self._on_lane.add(task)
@@ -205,8 +208,10 @@ class Dispatcher:
         now = self._lane_moved = time.monotonic()
         work = self.work
         for done in found.rounds:
-            self._admission.began(done.waited, now)
-            self._admission.ended(done.seconds, done.requests)
+            if done.computed:
+                # Where everything is left to Python nothing is learned of how long an answer takes.
+                self._admission.began(done.waited, now)
+                self._admission.ended(done.seconds, done.requests)
             work.queued_seconds += done.queued
             work.read_seconds += done.read * done.requests
             work.computed_seconds += done.computed * done.requests
