@@ -1,0 +1,194 @@
+"""Opening the lane: it is shown to answer golden rows as Python does, or there is none, and why."""
+
+import gc
+import os
+import sys
+import types
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import orjson
+import pytest
+
+pytest.importorskip("penstock_lane", reason="build and install serving/native (`make native`)")
+
+from penstock_serving.server.lane import opening
+from penstock_serving.server.lane.opening import MODULE, NoLaneError, open_lane
+
+from tests.serving_lane.lane_models import IDENTITY, ways
+
+
+class Fake:
+    """A native lane that answers every body by `answer`."""
+
+    def __init__(self, answer: Callable[[bytes], bytes | None], *_given: object) -> None:
+        self._answer = answer
+        self._ready = os.eventfd(0, os.EFD_CLOEXEC)
+        self._waiting: list[tuple[bytes, Any]] = []
+        self.closed = False
+
+    def fileno(self) -> int:
+        return self._ready
+
+    def offer(self, body: bytes, token: Any) -> None:
+        self._waiting.append((body, token))
+
+    def wake(self) -> None:
+        os.eventfd_write(self._ready, 1)
+
+    def take(self) -> tuple[Any, ...]:
+        os.eventfd_read(self._ready)
+        answers = [self._answer(body) for body, _ in self._waiting]
+        return [token for _, token in self._waiting], answers, [0] * len(answers), b"", [], []
+
+    def close(self, _seconds: float) -> bool:
+        self.closed = True
+        return True
+
+    def __del__(self) -> None:
+        os.close(self._ready)
+
+
+@pytest.fixture
+def faked(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Fake]]:
+    """Put a fake in the native module's place; the list fills with what was made."""
+    ways("regressor")
+
+    def put(answer: Callable[[bytes], bytes | None]) -> list[Fake]:
+        made: list[Fake] = []
+
+        def make(*given: object) -> Fake:
+            made.append(Fake(answer, *given))
+            return made[-1]
+
+        module = types.ModuleType(MODULE)
+        module.Lane = make
+        monkeypatch.setitem(sys.modules, MODULE, module)
+        return made
+
+    return put
+
+
+def refused() -> str:
+    with pytest.raises(NoLaneError) as error:
+        open_lane(ways("regressor").model, IDENTITY, 1)
+    return str(error.value)
+
+
+def test_a_model_that_is_not_compiled_has_no_lane() -> None:
+    with pytest.raises(NoLaneError, match="not compiled"):
+        open_lane(replace(ways("regressor").model, compiled=None), IDENTITY, 1)
+
+
+def test_without_the_module_it_says_which_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, MODULE, None)
+    assert refused().startswith("penstock_lane cannot be imported")
+
+
+def test_without_onnx_runtime_s_library_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "find_spec", lambda _name: None)
+    assert refused() == "ONNX Runtime is installed without its shared library"
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x00", b"\xff" * 20])
+def test_a_graph_that_cannot_be_opened_is_no_lane(damage: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "pruned", lambda _model, _output: damage)
+    assert refused().startswith("the compiled form cannot be opened: ")
+
+
+def test_a_graph_without_the_output_is_no_lane(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "pruned", lambda model, _output: pruned(model, "no such output"))
+    pruned = sys.modules["penstock_serving.compile.prune"].pruned
+    assert refused() == "the compiled form cannot be opened: it has no output 'no such output'"
+
+
+def test_no_thread_to_be_had_is_no_lane(faked: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_given: object) -> None:
+        raise OSError("no thread")
+
+    faked(lambda _body: None)
+    monkeypatch.setattr(sys.modules[MODULE], "Lane", fail)
+    assert refused() == "the compiled form cannot be opened: no thread"
+
+
+def answer(body: bytes) -> bytes:
+    found = ways("regressor").in_python(body)
+    assert not isinstance(found, Exception)
+    return found.body
+
+
+def test_golden_rows_answered_as_python_does_open_the_lane(faked: Any) -> None:
+    made = faked(answer)
+    open_lane(ways("regressor").model, IDENTITY, 1)
+    assert not made[0].closed
+
+
+def test_a_few_golden_rows_may_be_left(faked: Any) -> None:
+    faked(lambda body: answer(body) if b'"id":"3"' in body else None)
+    open_lane(ways("regressor").model, IDENTITY, 1)
+
+
+@pytest.mark.parametrize("which", [b'"id":"0"', b'"id":"15"', b'"name":"x"'])
+def test_one_golden_row_answered_otherwise_is_no_lane(which: bytes, faked: Any) -> None:
+    made = faked(lambda body: answer(body).replace(b"0", b"1") if which in body else answer(body))
+    assert refused() == "it answers a golden row otherwise than Python does"
+    assert made[0].closed
+
+
+def test_no_golden_row_answered_is_no_lane(faked: Any) -> None:
+    made = faked(lambda _body: None)
+    assert refused() == "it answers none of the golden rows"
+    assert made[0].closed
+
+
+def test_no_answer_in_time_is_no_lane(faked: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = faked(lambda _body: None)
+    monkeypatch.setattr(Fake, "wake", lambda _self: None)
+    monkeypatch.setattr(opening, "_SECONDS", 0.05)
+    assert refused() == "it does not answer within 0.05 s"
+    assert made[0].closed
+
+
+def test_a_lane_that_is_refused_leaves_no_thread_and_no_descriptor() -> None:
+    """The golden rows are another model's: the real lane answers none of them, every time."""
+    model = replace(ways("regressor").model, golden=ways("one column").model.golden)
+
+    def held() -> list[int]:
+        gc.collect()
+        return [len(os.listdir(f"/proc/self/{kind}")) for kind in ("task", "fd")]
+
+    before = held()
+    for _ in range(5):
+        with pytest.raises(NoLaneError, match="none of the golden rows"):
+            open_lane(model, IDENTITY, 2)
+    assert held() == before
+
+
+def test_a_lane_that_is_dropped_ends_its_threads() -> None:
+    before = len(os.listdir("/proc/self/task"))
+    lane = open_lane(ways("regressor").model, IDENTITY, 3)
+    assert len(os.listdir("/proc/self/task")) == before + 3
+    lane.close()
+    assert len(os.listdir("/proc/self/task")) == before
+
+
+@pytest.mark.parametrize("independent", [True, False])
+def test_rows_that_depend_on_one_another_are_computed_request_by_request(independent: bool) -> None:
+    found = ways("regressor")
+    lane = open_lane(replace(found.model, rows_independent=independent), IDENTITY, 1)
+    tensor = {"name": "x", "datatype": "FP64", "shape": [2, 6], "data": found.rows[:2].ravel().tolist()}
+    try:
+        for number in range(10):
+            lane._native.offer(orjson.dumps({"inputs": [tensor]}), number)
+        lane._native.wake()
+        tokens: list[int] = []
+        calls: list[int] = []
+        while len(tokens) < 10:
+            returned: Any = replace(found, lane=lane).returned()
+            tokens += returned.tokens
+            calls += [rows for rows, _ in returned.calls]
+    finally:
+        lane.close()
+    assert tokens == list(range(10))
+    assert calls == ([20] if independent else [2] * 10)
