@@ -54,7 +54,9 @@ steps = st.lists(
 
 
 @settings(max_examples=150, deadline=None)
-@given(steps=steps, width=st.sampled_from([2, 5, 31, 300, 2_049, 4_100]), limit=st.sampled_from([2_000, 100_000, 8 << 20]))
+@given(
+    steps=steps, width=st.sampled_from([2, 5, 31, 300, 2_049, 4_100]), limit=st.sampled_from([2_000, 100_000, 8 << 20])
+)
 def test_every_record_is_heard_under_its_number_or_was_dropped(steps: list[Any], width: int, limit: int) -> None:
     feed = Heard(limit)
     numbered: list[tuple[int, Kind, list[float]]] = []

@@ -37,7 +37,8 @@ def table(rows: np.ndarray, **more: Any) -> dict[str, Any]:
 
 def named(frame: dict[str, np.ndarray], rows: np.ndarray, shape: list[int], **more: Any) -> dict[str, Any]:
     inputs = [
-        {"name": name, "datatype": "FP64", "shape": shape, "data": rows[:, at].tolist()} for at, name in enumerate(frame)
+        {"name": name, "datatype": "FP64", "shape": shape, "data": rows[:, at].tolist()}
+        for at, name in enumerate(frame)
     ]
     return {"inputs": inputs, **more}
 
@@ -136,15 +137,11 @@ def test_without_the_module_it_says_why_and_answers_the_same(
     served = make_served(logistic, PYTHONPATH=f"{tmp_path / 'broken'}:{MODELS}")
     served.start_monitor()
     served.start_server()
-    assert (
-        "serving by onnx in Python (penstock_lane cannot be imported: built for another machine) on" in served.log()
-    )
+    assert "serving by onnx in Python (penstock_lane cannot be imported: built for another machine) on" in served.log()
     check_counts(served, hold(served, range(CALLERS)), wait)
 
 
-def test_a_model_that_scikit_learn_serves_is_answered_in_python(
-    logistic: Any, make_served: Callable[..., Any]
-) -> None:
+def test_a_model_that_scikit_learn_serves_is_answered_in_python(logistic: Any, make_served: Callable[..., Any]) -> None:
     served = make_served(uncompiled(logistic))
     served.start_server()
     assert "in Python on" in served.log()

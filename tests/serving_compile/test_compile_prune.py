@@ -55,7 +55,9 @@ def test_every_output_alone_is_to_the_bit_what_the_whole_graph_gives(name):
         assert contents(cut) == contents(whole)
         wanted = onnx.load_model_from_string(whole)
         del wanted.graph.output[:]
-        wanted.graph.output.extend(node for node in onnx.load_model_from_string(whole).graph.output if node.name == output)
+        wanted.graph.output.extend(
+            node for node in onnx.load_model_from_string(whole).graph.output if node.name == output
+        )
         assert onnx.load_model_from_string(cut) == wanted
 
 
@@ -79,7 +81,20 @@ def only_malformed(content):
         return None
 
 
-@pytest.mark.parametrize("content", [b"", b"\x00", b"\x3a", b"\x3a\xff\xff\xff\xff\x0f", b"\x38\x01", b"\x3d0123", b"\x39", b"\xff" * 40, b"\x3a\x02\x62"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x00",
+        b"\x3a",
+        b"\x3a\xff\xff\xff\xff\x0f",
+        b"\x38\x01",
+        b"\x3d0123",
+        b"\x39",
+        b"\xff" * 40,
+        b"\x3a\x02\x62",
+    ],
+)
 def test_bytes_that_are_no_model_are_malformed(content):
     with pytest.raises(MalformedError):
         pruned(content, "predict")

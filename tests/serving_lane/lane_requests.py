@@ -27,23 +27,76 @@ NUMBERS = (
     b"0e99999999999999999999", b"1e-99999999999999999999", b"1e99999999999999999999", b"1." + b"0" * 400 + b"1",
     b"0." + b"123456789" * 90, b"1" + b"0" * 17, b"1" + b"0" * 18, b"1" + b"0" * 330,
     # what is no number
-    b"01", b"-01", b"00", b"+1", b".5", b"1.", b"1.e5", b"1e", b"1e+", b"-", b"- 1", b"0x10", b"1_000", b"NaN", b"Infinity",
-    b"-Infinity", b"nan", b"1,", b"1 2",
+    b"01", b"-01", b"00", b"+1", b".5", b"1.", b"1.e5", b"1e", b"1e+", b"-", b"- 1", b"0x10", b"1_000", b"NaN",
+    b"Infinity", b"-Infinity", b"nan", b"1,", b"1 2",
 )  # fmt: skip
 OTHERS = (
     b"null", b"true", b"false", b'""', b'"a"', b'"1.5"', b"[]", b"[1]", b"{}", b"nul", b"True", b"tru e", b'"\\u0061"', b"'a'",
     b'"\\ud800"', b'"\x01"', b'"\x7f"', b'"tab\t"', b'"\xff"', b'"\xed\xa0\x80"', b'"\xf0\x9f\x98\x80"', b'"\xc0\x80"',
 )  # fmt: skip
-TEXTS = ("", "a", "b", "c", "Bern", "Zürich", "Zu\u0308rich", "bern", " Bern", "nie gesehen", "😀", "x" * 500, "\x7f", "/")
+TEXTS = (
+    "",
+    "a",
+    "b",
+    "c",
+    "Bern",
+    "Zürich",
+    "Zu\u0308rich",
+    "bern",
+    " Bern",
+    "nie gesehen",
+    "😀",
+    "x" * 500,
+    "\x7f",
+    "/",
+)
 SPACES = st.sampled_from([b""] * 12 + [b" ", b"\n", b"\t", b"\r\n", b"  \n "])
-IDS = (b'""', b'"7"', b'"' + b"i" * 256 + b'"', b'"' + b"i" * 257 + b'"', b'"\xc3\xa4"', b'"a/b\x7f"', b'"\\n"', b"null", b"7", b"[]")
+IDS = (
+    b'""',
+    b'"7"',
+    b'"' + b"i" * 256 + b'"',
+    b'"' + b"i" * 257 + b'"',
+    b'"\xc3\xa4"',
+    b'"a/b\x7f"',
+    b'"\\n"',
+    b"null",
+    b"7",
+    b"[]",
+)
 MORE = (
     (b'"outputs"', b"[]"), (b'"outputs"', b'[{"name":"predict"}]'), (b'"outputs"', b"null"), (b'"parameters"', b"{}"),
     (b'"parameters"', b'{"binary_data_output":false}'), (b'"inputs"', b"[]"), (b'"unknown"', b"1"), (b'"id"', b'"twice"'),
     (b'"i\\u0064"', b'"e"'), (b'"model_name"', b'"x"'),
 )  # fmt: skip
-SHAPES = (b"[1]", b"[1,1]", b"[]", b"[0]", b"[2]", b"[1.0]", b"[true]", b"[01]", b"[1e0]", b"[-1]", b"1", b"[1,1,1]", b"null", b"[99999999999]")
-DATATYPES = (b'"FP64"', b'"FP32"', b'"INT64"', b'"INT32"', b'"UINT8"', b'"BOOL"', b'"BYTES"', b'"fp64"', b"null", b"64", b'"FP6\\u0034"')
+SHAPES = (
+    b"[1]",
+    b"[1,1]",
+    b"[]",
+    b"[0]",
+    b"[2]",
+    b"[1.0]",
+    b"[true]",
+    b"[01]",
+    b"[1e0]",
+    b"[-1]",
+    b"1",
+    b"[1,1,1]",
+    b"null",
+    b"[99999999999]",
+)
+DATATYPES = (
+    b'"FP64"',
+    b'"FP32"',
+    b'"INT64"',
+    b'"INT32"',
+    b'"UINT8"',
+    b'"BOOL"',
+    b'"BYTES"',
+    b'"fp64"',
+    b"null",
+    b"64",
+    b'"FP6\\u0034"',
+)
 
 
 @st.composite
@@ -82,7 +135,9 @@ def cells(draw: st.DrawFn, cell: Any, column: Column, odd: int) -> bytes:
         texts = (*TEXTS, *column.categories)
         return draw(st.sampled_from([orjson.dumps(text) for text in texts]) | st.sampled_from(OTHERS + NUMBERS[:8]))
     limits = [] if column.limits is None else [repr(limit).encode() for limit in column.limits]
-    numbers = st.sampled_from([*NUMBERS, *limits, *limits]) | st.floats(allow_nan=False, allow_infinity=False).map(_number)
+    numbers = st.sampled_from([*NUMBERS, *limits, *limits]) | st.floats(allow_nan=False, allow_infinity=False).map(
+        _number
+    )
     return draw(numbers | st.integers(-(10**25), 10**25).map(b"%d".__mod__) | st.sampled_from(OTHERS))
 
 
@@ -124,7 +179,9 @@ def requests(draw: st.DrawFn, ways: Ways) -> bytes:
         [draw(cells(cell, column, odd)) for cell, column in zip(ways.rows[at], columns, strict=True)] for at in picked
     ]
     if draw(st.booleans()):
-        name = draw(st.sampled_from([b'"x"', b'"x"', b'""', b'"\xc3\xa4"', name_of(columns[0].name), b'"' + b"n" * 129 + b'"']))
+        name = draw(
+            st.sampled_from([b'"x"', b'"x"', b'""', b'"\xc3\xa4"', name_of(columns[0].name), b'"' + b"n" * 129 + b'"'])
+        )
         inputs: list[Any] = [table(rows, nested=draw(st.booleans()), name=name)]
     else:
         inputs = draw(st.permutations(named(rows[0], columns)))
@@ -146,7 +203,11 @@ def spoiled(draw: st.DrawFn, inputs: list[Any]) -> list[Any]:
     part = draw(st.integers(0, len(parts) - 1))
     key, value = parts[part]
     instead = {b'"shape"': SHAPES, b'"datatype"': DATATYPES}.get(key, OTHERS)
-    match draw(st.sampled_from(["value", "value", "value", "gone", "double", "more", "nest", "key", "tensor gone", "tensor twice"])):
+    match draw(
+        st.sampled_from(
+            ["value", "value", "value", "gone", "double", "more", "nest", "key", "tensor gone", "tensor twice"]
+        )
+    ):
         case "value":
             parts[part] = (key, draw(st.sampled_from(instead)))
         case "gone":

@@ -53,7 +53,11 @@ def test_rows_by_position_go_by_the_lane(kind: str, count: int) -> None:
     found = ways(kind)
     rows = np.resize(found.rows, (count, found.rows.shape[1]))
     assert found.check(table(rows))
-    assert found.check(orjson.dumps({"inputs": [{"data": rows.ravel().tolist(), "name": "x y", "shape": [count, 6], "datatype": "FP64"}]}))
+    assert found.check(
+        orjson.dumps(
+            {"inputs": [{"data": rows.ravel().tolist(), "name": "x y", "shape": [count, 6], "datatype": "FP64"}]}
+        )
+    )
 
 
 def test_more_than_256_rows_are_left_to_python() -> None:
@@ -89,7 +93,9 @@ def test_the_lane_answers_as_python_does_or_not_at_all(kind: str, data: st.DataO
 
 
 @pytest.mark.parametrize("number", asked.NUMBERS, ids=lambda number: number.decode()[:30])
-@pytest.mark.parametrize("kind", ["one column", "whole numbers", "single precision", "regressor, single precision", "a column of every kind"])
+@pytest.mark.parametrize(
+    "kind", ["one column", "whole numbers", "single precision", "regressor, single precision", "a column of every kind"]
+)
 def test_every_number_is_read_as_python_reads_it(kind: str, number: bytes) -> None:
     """In each column, as the only value out of the ordinary."""
     found = ways(kind)
@@ -103,6 +109,19 @@ def test_every_number_is_read_as_python_reads_it(kind: str, number: bytes) -> No
             for value, column in zip(values, columns, strict=True)
         ]
         found.check(b'{"inputs":[%b]}' % b",".join(inputs))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_numbers_of_every_size_are_read_and_written_as_python_does(seed: int) -> None:
+    """Random bits as numbers, through a scaler: what comes out is of every size, too."""
+    found = ways("transformer")
+    rng = np.random.default_rng(seed)
+    bits = rng.integers(0, 1 << 64, 20_000, dtype=np.uint64, endpoint=False).view(np.float64)
+    numbers = bits[np.abs(bits) < 1e149][: 256 * 6]
+    assert found.check(table(numbers.reshape(256, 6)))
+    # few digits, near the sizes at which the way of writing changes
+    short = rng.integers(1, 1_000, 256 * 6) * 10.0 ** rng.integers(-12, 25, 256 * 6)
+    assert found.check(table(short.reshape(256, 6)))
 
 
 def test_what_is_asked_at_once_is_answered_each_by_itself() -> None:

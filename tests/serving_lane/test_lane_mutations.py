@@ -81,7 +81,9 @@ def test_what_fuzzing_has_kept_and_what_is_made_of_it(kind: str) -> None:
 
 
 @kinds
-@pytest.mark.parametrize("opening", [b"[", b'{"inputs":', b'{"inputs":[{"data":[', b'{"inputs":[{"data":[[', b'{"inputs":[{"shape":['])
+@pytest.mark.parametrize(
+    "opening", [b"[", b'{"inputs":', b'{"inputs":[{"data":[', b'{"inputs":[{"data":[[', b'{"inputs":[{"shape":[']
+)
 @pytest.mark.parametrize("depth", [2, 100, 1_000, 200_000])
 def test_deep_nesting(kind: str, opening: bytes, depth: int) -> None:
     found = ways(kind)
@@ -93,7 +95,10 @@ def test_deep_nesting(kind: str, opening: bytes, depth: int) -> None:
 @kinds
 def test_large_bodies(kind: str) -> None:
     found = ways(kind)
-    wide = b'{"inputs":[{"name":"x","datatype":"FP64","shape":[1,%d],"data":[%b]}]}' % (10**6, b",".join([b"1"] * 10**6))
+    wide = b'{"inputs":[{"name":"x","datatype":"FP64","shape":[1,%d],"data":[%b]}]}' % (
+        10**6,
+        b",".join([b"1"] * 10**6),
+    )
     many = b'{"inputs":[%b]}' % b",".join([b'{"name":"x","datatype":"FP64","shape":[1],"data":[1]}'] * 20_000)
     for body in (wide, many, b'{"id":"' + b"i" * 10**6 + b'"}', b" " * 10**6, b'{"inputs":[{"data":[' + b"9" * 10**6):
         assert not found.check(body)

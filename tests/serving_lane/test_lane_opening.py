@@ -136,6 +136,14 @@ def test_one_golden_row_answered_otherwise_is_no_lane(which: bytes, faked: Any) 
     assert made[0].closed
 
 
+def test_a_reader_of_another_spelling_is_no_lane(faked: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Earlier versions of orjson wrote 1e16 without a plus."""
+    made = faked(answer)
+    monkeypatch.setattr(opening, "_NUMBERS", {1e16: b"1e16"})
+    assert refused() == f"orjson {orjson.__version__} writes numbers otherwise than it does"
+    assert made[0].closed
+
+
 def test_no_golden_row_answered_is_no_lane(faked: Any) -> None:
     made = faked(lambda _body: None)
     assert refused() == "it answers none of the golden rows"

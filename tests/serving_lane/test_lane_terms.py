@@ -108,9 +108,7 @@ def test_how_answers_are_told(
         (replace(NUMBER, datatype=Datatype.INT64, bounds=(0.5, 1e300)), "integer", False, 0.5, 2.0**53 - 1, None),
     ],
 )
-def test_how_numbers_are_read(
-    column: Column, kind: str, single: bool, low: float, high: float, missing: Any
-) -> None:
+def test_how_numbers_are_read(column: Column, kind: str, single: bool, low: float, high: float, missing: Any) -> None:
     found = terms(plan(Method("predict", "<f8", ())), signature(Output("predict", Datatype.FP64, 0), column), IDENTITY)
     assert found is not None
     (made,) = found.columns
@@ -150,9 +148,7 @@ def test_words_that_no_request_can_hold_are_left_out() -> None:
     assert text_column(("\ud800", "a"), categories=("\udfff",)).words.keys() == {"a"}
 
 
-@pytest.mark.parametrize(
-    ("safe", "square"), [(None, math.inf), (0.0, 0.0), (3.0, 9.0), (1e150, 1e300), (1e308, 1e300)]
-)
+@pytest.mark.parametrize(("safe", "square"), [(None, math.inf), (0.0, 0.0), (3.0, 9.0), (1e150, 1e300), (1e308, 1e300)])
 def test_what_is_safe(safe: float | None, square: float) -> None:
     made = signature(Output("predict", Datatype.FP64, 0))
     found = terms(plan(Method("predict", "<f8", ()), safe=safe), made, IDENTITY)
@@ -160,7 +156,7 @@ def test_what_is_safe(safe: float | None, square: float) -> None:
     assert found.safe_square == pytest.approx(square, rel=1e-15)
 
 
-@pytest.mark.parametrize("revision", ["fraud-1", "none", "a \"revision\" ü"])
+@pytest.mark.parametrize("revision", ["fraud-1", "none", 'a "revision" ü'])
 @pytest.mark.parametrize("request_id", ["", "7"])
 @pytest.mark.parametrize(
     ("output", "values"),

@@ -292,3 +292,69 @@ fn compute<T>(trade: &Trade, graph: &mut Graph, rows: &Rows, chunk: &[Asked<'_>]
         }
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_safe_one_by_one() {
+        assert!(safe(&[3.0, 4.0, 0.0, -5.0], 2, 25.0));
+        assert!(!safe(&[3.0, 4.0, 3.0, 4.1], 2, 25.0));
+        for value in [f64::NAN, f64::INFINITY, 1e200] {
+            assert!(!safe(&[0.0, value], 2, 1e300), "{value}");
+            assert!(safe(&[0.0, value], 2, f64::INFINITY), "{value}");
+        }
+    }
+
+    #[test]
+    fn what_is_computed_together_is_of_few_rows() {
+        let sizes = |sizes: &[usize]| {
+            let mut first = 0;
+            let asked: Vec<_> = sizes
+                .iter()
+                .enumerate()
+                .map(|(place, rows)| {
+                    first += rows;
+                    Asked { place, first: first - rows, rows: *rows, id: "" }
+                })
+                .collect();
+            let (mut rest, mut found) = (asked.as_slice(), Vec::new());
+            while !rest.is_empty() {
+                let count = fitting(rest);
+                found.push(count);
+                rest = &rest[count..];
+            }
+            found
+        };
+        assert_eq!(sizes(&[1, 1, 1]), [3]);
+        assert_eq!(sizes(&[MAX_ROWS, 1]), [1, 1]);
+        assert_eq!(sizes(&[MAX_ROWS - 1, 1, 1]), [2, 1]);
+        assert_eq!(sizes(&[200, 100, MAX_ROWS, 10, 246, 1]), [1, 1, 1, 2, 1]);
+    }
+
+    #[test]
+    fn a_lane_without_threads_gives_nothing_and_closes_at_once() {
+        let columns = Columns {
+            all: vec![],
+            position: std::collections::HashMap::new(),
+            all_double: true,
+            all_take_missing: false,
+        };
+        let (told, none) = (crate::answer::Told::Double, Vec::new);
+        let form = Form {
+            before_id: none(),
+            after_id: none(),
+            before_values: none(),
+            end: none(),
+            told,
+            width: 0,
+            observed: false,
+        };
+        let lane = Lane::start(Trade { columns, form, safe_square: 1.0, at_once: 1 }, vec![]).expect("a lane");
+        lane.offer(b"{}", 7);
+        lane.wake();
+        assert!(lane.take().is_empty());
+        assert!(lane.close(Duration::from_mins(1)));
+    }
+}
