@@ -68,3 +68,81 @@ pub struct Columns {
     /// Whether every column takes null.
     pub all_take_missing: bool,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn column(kind: Kind) -> Column {
+        Column {
+            datatype: String::new(),
+            kind,
+            single: false,
+            low: -10.0,
+            high: 10.0,
+            missing: None,
+            words: HashMap::new(),
+            unseen: None,
+        }
+    }
+
+    /// What the graph and the monitor are told of a value.
+    fn told(column: &Column, value: Value<'_>) -> Option<(f64, f64)> {
+        column.code(value).map(|code| (code.graph, code.observed))
+    }
+
+    #[test]
+    fn a_column_takes_its_own_kind_of_value_alone() {
+        use Value::{False, Float, Integer, Null, Text, True};
+        for (kind, taken) in [
+            (Kind::Integer, [Some(1.0), None, None, None, None, None]),
+            (Kind::Number, [Some(1.0), Some(1.5), None, None, None, None]),
+            (Kind::Truth, [None, None, Some(1.0), Some(0.0), None, None]),
+            (Kind::Text, [None, None, None, None, None, None]),
+        ] {
+            let values = [Integer(1.0), Float(1.5), True, False, Null, Text("a")];
+            for (value, wanted) in values.into_iter().zip(taken) {
+                assert_eq!(told(&column(kind), value), wanted.map(|number| (number, number)), "{value:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_are_within_their_limits_before_they_are_rounded() {
+        let bounded = Column { low: -0.5, high: 0.1, single: true, ..column(Kind::Number) };
+        let rounded = f64::from(0.1_f32);
+        assert!(rounded > 0.1);
+        assert_eq!(told(&bounded, Value::Float(0.1)), Some((rounded, rounded)));
+        assert_eq!(told(&bounded, Value::Float(-0.5)), Some((-0.5, -0.5)));
+        for beyond in [0.100_000_000_000_000_02, -0.500_000_000_000_000_1, f64::NAN, f64::INFINITY] {
+            assert_eq!(told(&bounded, Value::Float(beyond)), None, "{beyond}");
+        }
+    }
+
+    #[test]
+    fn a_single_column_ends_where_single_precision_does() {
+        let most = f64::from(f32::MAX);
+        let single = Column { low: -most, high: most, single: true, ..column(Kind::Number) };
+        assert_eq!(told(&single, Value::Float(most)), Some((most, most)));
+        assert_eq!(told(&single, Value::Float(most.next_up())), None);
+        assert_eq!(told(&single, Value::Float(1e-46)), Some((0.0, 0.0)));
+    }
+
+    #[test]
+    fn null_is_what_the_column_says() {
+        let code = Code { graph: 3.0, observed: f64::NAN };
+        let found = Column { missing: Some(code), ..column(Kind::Text) }.code(Value::Null);
+        assert!(found.is_some_and(|found| found.graph.total_cmp(&3.0).is_eq() && found.observed.is_nan()));
+    }
+
+    #[test]
+    fn words_are_known_or_unseen() {
+        let known = HashMap::from([("a".to_owned(), Code { graph: 2.0, observed: 0.0 })]);
+        let closed = Column { words: known.clone(), ..column(Kind::Text) };
+        assert_eq!(told(&closed, Value::Text("a")), Some((2.0, 0.0)));
+        assert_eq!(told(&closed, Value::Text("A")), None);
+        let open = Column { words: known, unseen: Some(Code { graph: -7.0, observed: -1.0 }), ..column(Kind::Text) };
+        assert_eq!(told(&open, Value::Text("a")), Some((2.0, 0.0)));
+        assert_eq!(told(&open, Value::Text("")), Some((-7.0, -1.0)));
+    }
+}

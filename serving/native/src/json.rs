@@ -158,3 +158,161 @@ impl<'a> Cursor<'a> {
 
 /// Digits of an integer that 64 bits hold whatever they are; beyond them other readers make floats of integers.
 const MOST_DIGITS: usize = 18;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The only value of a text, with nothing after it.
+    fn value(text: &str) -> Option<Value<'_>> {
+        let mut cursor = Cursor::new(text);
+        let found = cursor.value()?;
+        cursor.ended().then_some(found)
+    }
+
+    #[test]
+    fn whole_numbers_are_integers() {
+        for (text, wanted) in [
+            ("0", 0.0),
+            ("-0", 0.0),
+            ("7", 7.0),
+            ("-12", -12.0),
+            (" \t\r\n3 \n", 3.0),
+            ("9007199254740993", 9_007_199_254_740_992.0),
+            ("999999999999999999", 1e18),
+            ("-999999999999999999", -1e18),
+        ] {
+            assert_eq!(value(text), Some(Value::Integer(wanted)), "{text}");
+        }
+        let Some(Value::Integer(zero)) = value("-0") else { panic!("no integer") };
+        assert!(zero.is_sign_positive());
+    }
+
+    #[test]
+    fn integers_of_more_than_18_digits_are_left_to_others() {
+        for text in ["1000000000000000000", "-9223372036854775808", "18446744073709551616", &"1".repeat(400)] {
+            assert_eq!(value(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_with_a_fraction_or_an_exponent_are_floats() {
+        for (text, wanted) in [
+            ("1.0", 1.0),
+            ("1e0", 1.0),
+            ("1E+2", 100.0),
+            ("12e-1", 1.2),
+            ("0e5", 0.0),
+            ("0.30000000000000004", 0.300_000_000_000_000_04),
+            ("5e-324", 5e-324),
+            ("2e-324", 0.0),
+            ("1e-99999999999999999999", 0.0),
+            ("0e99999999999999999999", 0.0),
+            ("1.7976931348623157e308", f64::MAX),
+            ("1000000000000000000.0", 1e18),
+        ] {
+            assert_eq!(value(text), Some(Value::Float(wanted)), "{text}");
+        }
+        for text in ["-0.0", "-0e3", "-1e-400"] {
+            let Some(Value::Float(zero)) = value(text) else { panic!("{text} is no float") };
+            assert!(zero == 0.0 && zero.is_sign_negative(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_or_not_finite_is_not_read() {
+        for text in [
+            "",
+            "-",
+            "+1",
+            ".5",
+            "1.",
+            "1.e3",
+            "1e",
+            "1e+",
+            "1e-",
+            "- 1",
+            "01",
+            "-01",
+            "00",
+            "0x1",
+            "1_0",
+            "1,",
+            "1 2",
+            "--1",
+            "1e309",
+            "-1e400",
+            "1.7976931348623159e308",
+            "NaN",
+            "nan",
+            "Infinity",
+            "-Infinity",
+            "inf",
+            "١",
+            "1é",
+        ] {
+            assert_eq!(value(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn words_are_written_one_way() {
+        assert_eq!(value("true"), Some(Value::True));
+        assert_eq!(value(" false "), Some(Value::False));
+        assert_eq!(value("null"), Some(Value::Null));
+        for text in ["True", "tru", "truex", "nul", "NULL", "nullnull", "falsé", "t", "f", "n"] {
+            assert_eq!(value(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn texts_have_neither_escapes_nor_control_characters() {
+        for (text, wanted) in
+            [("\"\"", ""), ("\"a b\"", "a b"), ("\"Zürich 😀\"", "Zürich 😀"), ("\"\u{7f}/'\"", "\u{7f}/'")]
+        {
+            assert_eq!(value(text), Some(Value::Text(wanted)), "{text}");
+        }
+        for text in
+            ["\"", "\"a", "\"\\n\"", "\"\\u0061\"", "\"a\\\"", "\"\n\"", "\"\0\"", "\"\u{1f}\"", "'a'", "a", "\"a\"b"]
+        {
+            assert_eq!(value(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn lists_and_objects_are_no_values() {
+        for text in ["[]", "{}", "[1]", "]", "}", ",", ":", "é", "\u{feff}1"] {
+            assert_eq!(value(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_short_whole_numbers() {
+        for (text, wanted) in [("0", 0), (" 1", 1), ("256", 256), ("999999999", 999_999_999)] {
+            assert_eq!(Cursor::new(text).size(), Some(wanted), "{text}");
+        }
+        for text in ["", "-1", "01", "00", "1.0", "1e0", "1E0", "1000000000", "true", "\"1\"", "[1]"] {
+            assert_eq!(Cursor::new(text).size(), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_json_s_white_space_is_passed_over() {
+        assert!(Cursor::new(" \t\n\r").ended());
+        for text in ["\u{b}", "\u{c}", "\u{a0}", "\u{2028}", "\u{feff}", "\0"] {
+            assert!(!Cursor::new(text).ended(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_byte_that_is_not_there_is_not_taken() {
+        let mut cursor = Cursor::new(" [ 1");
+        assert!(!cursor.takes(b'{'));
+        assert!(cursor.takes(b'['));
+        assert_eq!(cursor.peek(), Some(b'1'));
+        assert_eq!(cursor.take(b']'), None);
+        assert_eq!(cursor.value(), Some(Value::Integer(1.0)));
+        assert_eq!(cursor.peek(), None);
+        assert_eq!(cursor.take(b']'), None);
+    }
+}

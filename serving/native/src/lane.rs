@@ -321,6 +321,42 @@ mod tests {
     use super::*;
 
     #[test]
+    fn rows_are_safe_one_by_one() {
+        assert!(safe(&[3.0, 4.0, 0.0, -5.0], 2, 25.0));
+        assert!(!safe(&[3.0, 4.0, 3.0, 4.1], 2, 25.0));
+        for value in [f64::NAN, f64::INFINITY, 1e200] {
+            assert!(!safe(&[0.0, value], 2, 1e300), "{value}");
+            assert!(safe(&[0.0, value], 2, f64::INFINITY), "{value}");
+        }
+    }
+
+    #[test]
+    fn what_is_computed_together_is_of_few_rows() {
+        let sizes = |sizes: &[usize]| {
+            let mut first = 0;
+            let asked: Vec<_> = sizes
+                .iter()
+                .enumerate()
+                .map(|(place, rows)| {
+                    first += rows;
+                    Asked { place, first: first - rows, rows: *rows, id: "" }
+                })
+                .collect();
+            let (mut rest, mut found) = (asked.as_slice(), Vec::new());
+            while !rest.is_empty() {
+                let count = fitting(rest);
+                found.push(count);
+                rest = &rest[count..];
+            }
+            found
+        };
+        assert_eq!(sizes(&[1, 1, 1]), [3]);
+        assert_eq!(sizes(&[MAX_ROWS, 1]), [1, 1]);
+        assert_eq!(sizes(&[MAX_ROWS - 1, 1, 1]), [2, 1]);
+        assert_eq!(sizes(&[200, 100, MAX_ROWS, 10, 246, 1]), [1, 1, 1, 2, 1]);
+    }
+
+    #[test]
     fn bodies_are_taken_together_up_to_a_number_and_to_some_bytes() {
         let table = [
             (&[10, 10, 10][..], 3),

@@ -123,17 +123,24 @@ impl PyLane {
         Ok(Self { trade, graphs: Mutex::new(graphs) })
     }
 
-    /// Answer bodies together, here and now; raises `RuntimeError` once there is a front.
+    /// Answer bodies here and now, as many together as may be; raises `RuntimeError` once there is a front.
     #[allow(clippy::needless_pass_by_value)] // as pyo3 gives arguments
     fn ask(&self, py: Python<'_>, bodies: Vec<Vec<u8>>) -> PyResult<Asked> {
         let done = py.detach(|| {
             let mut graphs = locked(&self.graphs);
             let bodies: Vec<&[u8]> = bodies.iter().map(Vec::as_slice).collect();
-            graphs.first_mut().map(|graph| lane::answer(&self.trade, graph, &mut Reader::default(), &bodies))
+            graphs.first_mut().map(|graph| {
+                let mut reader = Reader::default();
+                let answer = |some| lane::answer(&self.trade, graph, &mut reader, some);
+                bodies.chunks(self.trade.at_once).map(answer).collect::<Vec<_>>()
+            })
         });
         let done = done.ok_or_else(begun)?;
-        let answers = done.answers.into_iter().map(|body| body.map(|body| PyBytes::new(py, &body).unbind()));
-        Ok((answers.collect(), done.rows, doubles(py, &done.observed)))
+        let rows = done.iter().flat_map(|some| some.rows.clone()).collect();
+        let observed: Vec<f64> = done.iter().flat_map(|some| some.observed.clone()).collect();
+        let answers = done.into_iter().flat_map(|some| some.answers);
+        let answers = answers.map(|body| body.map(|body| PyBytes::new(py, &body).unbind()));
+        Ok((answers.collect(), rows, doubles(py, &observed)))
     }
 
     /// Answer what comes to listening sockets, which become the front's own, by rules; `bounds` are the upper ends of

@@ -33,8 +33,8 @@ _KEPT = 64
 class Field(NamedTuple):
     """A column as the one-row path sees it; a tuple, because it is unpacked for every value.
 
-    `kinds` are the JSON types that it takes, `range` the least and the greatest number (None: any that JSON can write),
-    `words` the only texts that it takes without a closer look (None: any; of times none).
+    `kinds` are the JSON types that it takes, `range` the least and the greatest number that it takes without a closer
+    look (None: any that JSON can write), `words` the only texts that it takes so (None: any; of times none).
     """
 
     position: int
@@ -71,18 +71,31 @@ def _range(column: Column) -> tuple[float, float]:
     return max(low, -largest), min(high, largest)
 
 
+def _single_range(low: float, high: float) -> tuple[float, float]:
+    """The least and the greatest number of single precision in a range: what is between them stays so when rounded."""
+    with np.errstate(over="ignore"):  # bounds may be beyond single precision
+        least, most = np.float32(low), np.float32(high)
+        if float(least) < low:
+            least = np.nextafter(least, np.float32(np.inf))
+        if float(most) > high:
+            most = np.nextafter(most, np.float32(-np.inf))
+    return float(least), float(most)
+
+
 def _field(signature: Signature, position: int) -> Field:
     column = signature.columns[position]
     kinds = set(_TYPES[column.datatype])
     if column.takes_missing:
         kinds.add(type(None))
     closed = column.is_time or (column.is_text and column.categories and not column.takes_unseen)
-    bounded = column.limits is not None or column.datatype in {Datatype.INT64, Datatype.FP32}
+    bounds = _range(column) if column.limits is not None or column.datatype in {Datatype.INT64, Datatype.FP32} else None
+    if bounds is not None and column.datatype is Datatype.FP32:
+        bounds = _single_range(*bounds)
     return Field(
         position=position,
         datatype=column.datatype.value,
         kinds=frozenset(kinds),
-        range=_range(column) if bounded else None,
+        range=bounds,
         words=frozenset(column.categories) if closed else None,
     )
 

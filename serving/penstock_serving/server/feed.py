@@ -133,7 +133,9 @@ class Feed:
     def _close_block(self) -> None:
         block, self._block = self._block, None
         if block is not None:
-            self._waiting.append(Datagram(Kind.ROWS, self._boot, block.first, block.records[: block.used]))
+            # without the room that is left: rows with refusals between them would hold a block each
+            records = block.records[: block.used].copy()
+            self._waiting.append(Datagram(Kind.ROWS, self._boot, block.first, records))
 
     def _run(self) -> None:
         while not self._closing.is_set():

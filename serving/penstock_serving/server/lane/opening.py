@@ -21,6 +21,8 @@ from penstock_serving.server.lane.terms import Terms, terms
 
 MODULE = "penstock_lane"
 _ROWS = 32
+_NUMBERS = {0.00001: b"0.00001", 1e-7: b"1e-7", 1e15: b"1000000000000000.0", 1e16: b"1e+16", 5e-324: b"5e-324"}
+"""How native code writes numbers; golden rows may have none of the kind that versions of orjson write differently."""
 
 
 class NoFrontError(Exception):
@@ -36,6 +38,13 @@ def open_front(model: Model, identity: Identity, threads: int) -> Front:
         raise NoFrontError("the model's default output is of a kind that native code does not write")
     at_once = MAX_TASKS if model.rows_independent else 1
     front = Front(_lane(model.compiled, found, threads, at_once), len(model.signature.columns))
+    _prove(front, model, identity)
+    return front
+
+
+def _prove(front: Front, model: Model, identity: Identity) -> None:
+    if any(orjson.dumps(number) != written for number, written in _NUMBERS.items()):
+        raise NoFrontError(f"orjson {orjson.__version__} writes numbers otherwise than it does")
     bodies = _golden(model)
     answers = front.ask(bodies).bodies
     if all(answer is None for answer in answers):
@@ -43,7 +52,6 @@ def open_front(model: Model, identity: Identity, threads: int) -> Front:
     for body, answer in zip(bodies, answers, strict=True):
         if answer is not None and answer != _answer(model, identity, body):
             raise NoFrontError("it answers a golden row otherwise than Python does")
-    return front
 
 
 def _golden(model: Model) -> list[bytes]:
@@ -85,7 +93,8 @@ def _lane(model: bytes, terms: Terms, threads: int, at_once: int) -> Any:
             threads,
             at_once,
         )
-    except (MalformedError, RuntimeError) as error:
+    except (MalformedError, RuntimeError, OSError, AttributeError, TypeError, ValueError) as error:
+        # the last three: a module of another version than this server
         raise NoFrontError(f"the compiled form cannot be opened: {error}") from error
 
 

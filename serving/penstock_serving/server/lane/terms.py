@@ -99,11 +99,24 @@ def _column(column: Column, field: Field, text: TextColumn | None) -> ColumnTerm
         graph = {value: float(code) for code, value in enumerate(text.values)}
         observed = {category: float(code) for code, category in enumerate(column.categories)}
         known = field.words if field.words is not None else graph.keys() | observed.keys()
-        words = {word: (graph.get(word, math.nan), observed.get(word, UNSEEN)) for word in known if word is not None}
+        words = {
+            word: (graph.get(word, math.nan), observed.get(word, UNSEEN))
+            for word in known
+            if word is not None and _is_utf8(word)
+        }
         missing = (graph.get(None, math.nan), math.nan) if column.takes_missing else None
         unseen = (math.nan, UNSEEN) if field.words is None else None
     kind, single = _KINDS.get(column.datatype, "number"), column.datatype is Datatype.FP32
     return ColumnTerms(column.name, field.datatype, kind, single, low, high, missing, words, unseen)
+
+
+def _is_utf8(word: str) -> bool:
+    """Whether a request can hold a text: not with half a surrogate pair, which a package may."""
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _answer(method: Method, output: Output, signature: Signature, identity: Identity) -> AnswerTerms | None:
@@ -116,8 +129,8 @@ def _answer(method: Method, output: Output, signature: Signature, identity: Iden
         return AnswerTerms(frame, told, [], [], output.width, observed)
     labels = label_array(method)
     try:
-        tensor = checked(output, labels)
-    except ModelFailureError:
+        written = [orjson.dumps(label) for label in checked(output, labels).array.tolist()]
+    except (ModelFailureError, orjson.JSONEncodeError):
         return None
     codes = [math.nan] * len(labels)
     if observed and signature.classes:
@@ -125,7 +138,6 @@ def _answer(method: Method, output: Output, signature: Signature, identity: Iden
         codes = [positions.get(label, math.nan) for label in labels.tolist()]
     elif observed and labels.dtype.kind in "biuf":
         codes = [float(label) for label in labels]
-    written = [orjson.dumps(label) for label in tensor.array.tolist()]
     return AnswerTerms(frame, "labels", written, codes, output.width, observed)
 
 
