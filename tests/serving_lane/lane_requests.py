@@ -32,7 +32,8 @@ NUMBERS = (
 )  # fmt: skip
 OTHERS = (
     b"null", b"true", b"false", b'""', b'"a"', b'"1.5"', b"[]", b"[1]", b"{}", b"nul", b"True", b"tru e", b'"\\u0061"',
-    b"'a'", b'"\\ud800"', b'"\x01"', b'"\x7f"', b'"tab\t"', b'"\xff"', b'"\xed\xa0\x80"', b'"\xf0\x9f\x98\x80"', b'"\xc0\x80"',
+    b"'a'", b'"\\ud800"', b'"\x01"', b'"\x7f"', b'"tab\t"', b'"\xff"', b'"\xed\xa0\x80"', b'"\xf0\x9f\x98\x80"',
+    b'"\xc0\x80"',
 )  # fmt: skip
 TEXTS = (
     "",
