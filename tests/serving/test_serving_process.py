@@ -285,6 +285,23 @@ def test_stopping_loses_no_request(
     assert set(results) == {200}
 
 
+def test_who_hung_up_is_not_waited_for_when_stopping(
+    pack_unruly: Callable[[], Any], serving: Callable[..., Any], wait: Callable[..., Any]
+) -> None:
+    """Nor those whose requests were queued: what nobody waits for is not computed, and is not open."""
+    with serving(pack_unruly()) as served, ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(httpx.post, served.url + INFER, json=row(MILLISECONDS + 1500), timeout=30)
+        wait(lambda: served.metric(served.metrics_port, contract.METRIC_IN_FLIGHT) == 1)
+        for _ in range(3):
+            with pytest.raises(httpx.ReadTimeout):
+                httpx.post(served.url + INFER, json=row(1), timeout=0.1)
+        assert slow.result().status_code == 200
+        wait(lambda: served.metric(served.metrics_port, contract.METRIC_IN_FLIGHT) == 0)
+        served.server.send_signal(signal.SIGTERM)
+        # it drains for 20 seconds where something is open
+        assert served.server.wait(15) == 0
+
+
 def test_explanations_add_up_over_the_wire(
     served_logistic: Any, talker: Callable[..., Any], wait: Callable[..., Any]
 ) -> None:

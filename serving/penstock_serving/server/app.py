@@ -154,6 +154,10 @@ class App:
         self._lifecycle.left()
         self._fail(exchange, wire.route, self._tally.went_wrong(error))
 
+    def given_up(self) -> None:
+        """Note that a prediction was left, as its caller hung up."""
+        self._lifecycle.left()
+
     # Explanations
 
     async def _explain(self, explain: Explain, exchange: Exchange) -> None:
@@ -266,11 +270,13 @@ class _Prediction(Task):
         self._encoded = self._wire.encode(call, computed.outputs)
 
     def finish(self) -> None:
-        """Answer."""
+        """Answer, unless nobody waited and so nothing was computed."""
         if self.error is not None:
             self._app.failed(self._wire, self._exchange, self.error)
         elif self._encoded is not None:
             self._app.predicted(self._wire, self._exchange, self._encoded)
+        else:
+            self._app.given_up()
 
 
 def _told(exchange: Exchange) -> tuple[int | None, float]:

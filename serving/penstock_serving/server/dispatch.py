@@ -150,8 +150,10 @@ class Dispatcher:
                 break
             waiting.popleft()
             if not task.wanted():
-                task.over = True
                 self._held -= 1
+                if not task.over:
+                    task.over = True
+                    task.finish()
                 continue
             tasks.append(task)
             size += task.size

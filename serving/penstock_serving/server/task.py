@@ -36,7 +36,7 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def finish(self) -> None:
-        """Hand over the answer, or the error."""
+        """Hand over the answer, or the error; there is neither where nobody waited any more."""
 
 
 class CallTask(Task):
