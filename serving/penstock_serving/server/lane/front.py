@@ -3,6 +3,7 @@ hands over the rest. What it has counted and observed is asked of it.
 """
 
 import asyncio
+import os
 import socket
 import time
 from collections import Counter
@@ -79,7 +80,13 @@ class Front:
 
         def handed() -> None:
             for descriptor, content in native.handed():
-                adopt(socket.socket(fileno=descriptor), content)
+                try:
+                    connection = socket.socket(fileno=descriptor)
+                except OSError:
+                    # it has ended meanwhile; the others have not
+                    os.close(descriptor)
+                else:
+                    adopt(connection, content)
 
         asyncio.get_running_loop().add_reader(native.fileno(), handed)
 
