@@ -2,8 +2,9 @@
 
     python serving/native/build.py install STAMP | lint | test
 
-Where the machine has no Rust, or an older one than the crate needs, nothing is built: the model server answers without
-its native lane, slower. One line says so, and it is no failure. Where there is Rust, what fails is a failure.
+Where the machine has no Rust, an older one than the crate needs, or no way to the crates that it is made of, nothing is
+built: the model server answers without its native lane, slower. One line says so, and it is no failure. Everything else
+that fails is a failure.
 """
 
 import fcntl
@@ -17,6 +18,7 @@ import sysconfig
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -40,10 +42,10 @@ def install(stamp: Path) -> None:
         if not any(path.read_text() == digest for path in earlier) or not wheels():
             # Before anything can fail: a lane of other sources would answer in the place of these.
             _remove()
-            why = without_rust()
-            if why:
+            lack = lacking()
+            if lack:
                 digest = ""
-                tell(f"{why}: the model server will answer without its native lane, slower. {remedy()}")
+                tell(f"{lack.what}: the model server will answer without its native lane, slower. {lack.remedy}")
                 _tell_of_another()
             else:
                 tell("Building the model server's native lane (a minute the first time) …")
@@ -55,9 +57,9 @@ def install(stamp: Path) -> None:
 
 def lint() -> None:
     """Format and clippy, as far as this Rust has them. Raises SystemExit where they find something."""
-    why = without_rust()
-    if why:
-        tell(f"LEFT OUT: cargo fmt, cargo clippy. {why}. {remedy()}")
+    lack = lacking()
+    if lack:
+        tell(f"LEFT OUT: cargo fmt, cargo clippy. {lack.what}. {lack.remedy}")
         return
     looks = {"fmt": ["--check"], "clippy": ["--quiet", "--locked", "--", "-D", "warnings"]}
     component = {"fmt": "rustfmt", "clippy": "clippy"}
@@ -72,9 +74,9 @@ def lint() -> None:
 
 def test() -> None:
     """The tests in Rust. Raises SystemExit where one fails."""
-    why = without_rust()
-    if why:
-        tell(f"LEFT OUT: cargo test. {why}. {remedy()}")
+    lack = lacking()
+    if lack:
+        tell(f"LEFT OUT: cargo test. {lack.what}. {lack.remedy}")
     elif not library().exists():
         # Unlike the extension, which Python loads, a test is a program that has to load Python.
         tell(f"LEFT OUT: cargo test. This Python came without {library().name}: install its development files.")
@@ -93,25 +95,35 @@ def digest_of_sources() -> str:
     return whole.hexdigest()
 
 
-def without_rust() -> str | None:
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """What this machine lacks, and what to do to have it."""
+
+    what: str
+    remedy: str
+
+
+def lacking() -> Lack | None:
     """Why the lane cannot be built on this machine; None where it can."""
+    remedy = f"To have it, install Rust {needed()} or newer (rustup.rs) and call make again."
     words = said(["cargo", "--version"])
     found = re.search(r"\d+(?:\.\d+)+", words or "")
     if found is None:
-        return "No Rust (cargo) is on this machine"
+        return Lack("No Rust (cargo) is on this machine", remedy)
     if _version(found[0]) < _version(needed()):
-        return f"Rust here is {found[0]}, and {needed()} or newer is needed"
-    return None
+        return Lack(f"Rust here is {found[0]}, and {needed()} or newer is needed", remedy)
+    fetch = ["cargo", "fetch", "--quiet", "--locked"]
+    fetched = subprocess.run(fetch, cwd=FOLDER, capture_output=True, text=True, check=False)  # noqa: S603
+    # A lock that does not fit the crate is our own mistake, which the build shall show.
+    if fetched.returncode == 0 or "--locked" in fetched.stderr:
+        return None
+    why = next(iter(fetched.stderr.splitlines()), "cargo fetch failed").removeprefix("error: ")
+    return Lack(f"The crates that it is made of cannot be had ({why})", "Once they can, call `make clean install`.")
 
 
 def needed() -> str:
     """The oldest Rust that the crate takes."""
     return str(tomllib.loads((FOLDER / "Cargo.toml").read_text())["package"]["rust-version"])
-
-
-def remedy() -> str:
-    """What to do where there is no Rust."""
-    return f"To have it, install Rust {needed()} or newer (rustup.rs) and call make again."
 
 
 def wheels() -> list[Path]:

@@ -100,6 +100,29 @@ def test_without_fitting_rust_one_line_says_so_and_a_lane_of_other_sources_goes(
     assert told == [f"{why}: {WITHOUT} To have it, install Rust 1.92 or newer (rustup.rs) and call make again."]
 
 
+def test_without_a_way_to_the_crates_one_line_says_so(place, capsys):
+    program = place.path / "cargo"
+    program.write_text(
+        "#!/bin/sh\n[ $1 = fetch ] || { echo cargo 1.95.0; exit; }\necho 'error: no network' >&2\nexit 101\n"
+    )
+    program.chmod(0o755)
+    assert place.install() == ""
+    assert place.ran("maturin") == []
+    what = "The crates that it is made of cannot be had (no network)"
+    assert capsys.readouterr().out.splitlines() == [f"{what}: {WITHOUT} Once they can, call `make clean install`."]
+
+
+def test_a_lock_that_does_not_fit_is_not_taken_for_a_missing_network(place):
+    program = place.path / "cargo"
+    program.write_text(
+        "#!/bin/sh\n[ $1 = fetch ] || { echo cargo 1.95.0; exit; }\n"
+        "echo 'error: cannot update the lock file because --locked was passed to prevent this' >&2\nexit 101\n"
+    )
+    program.chmod(0o755)
+    place.install()
+    assert len(place.ran("maturin")) == 1
+
+
 def test_a_lane_that_something_else_put_there_is_named_where_none_is_built(place, capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "installed"))
     place.install()
