@@ -156,3 +156,25 @@ def test_rows_that_depend_on_one_another_are_computed_request_by_request(
     monkeypatch.setitem(sys.modules, MODULE, module)
     open_front(replace(ways("regressor").model, rows_independent=independent), IDENTITY, 1)
     assert at_once == [64 if independent else 1]
+
+
+@pytest.mark.parametrize(
+    ("megabytes", "threads", "copies"),
+    [(0.01, 1, 1), (0.01, 4, 4), (0.01, 64, 8), (10, 64, 6), (40, 64, 1), (400, 64, 1)],
+)
+def test_large_models_are_held_by_few_threads(megabytes: float, threads: int, copies: int) -> None:
+    assert opening.copies_of(bytes(int(megabytes * (1 << 20))), threads) == copies
+
+
+@pytest.mark.parametrize(("threads", "refuses"), [(1, True), (64, False)])
+def test_what_a_full_lane_has_no_room_for_is_pythons_only_where_python_has_more_threads(
+    threads: int, refuses: bool
+) -> None:
+    class Full:
+        def admits(self) -> bool:
+            return False
+
+    front = open_front(ways("regressor").model, IDENTITY, threads)
+    assert front.admits()
+    front._native = Full()
+    assert front.admits() is not refuses

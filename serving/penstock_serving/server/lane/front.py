@@ -52,11 +52,12 @@ class Rules(NamedTuple):
 class Front:
     """A compiled model that answers ordinary requests natively: at the connection, from `start` on.
 
-    Before that, `ask` answers bodies here and now. `counts`, `observed` and `asked` may be asked by any thread.
+    Before that, `ask` answers bodies here and now. `counts`, `observed` and `asked` may be asked by any thread. Where it
+    is there `in_place_of_python`, and not with fewer threads, what it has no room for has none in Python either.
     """
 
-    def __init__(self, lane: Any, columns: int) -> None:
-        self._lane, self._width = lane, columns + 1
+    def __init__(self, lane: Any, columns: int, *, in_place_of_python: bool) -> None:
+        self._lane, self._width, self._in_place = lane, columns + 1, in_place_of_python
         self._native: Any = None
 
     def ask(self, bodies: Sequence[bytes]) -> Answers:
@@ -96,8 +97,8 @@ class Front:
         return float(self._native.held_up()) if self._native is not None else 0.0
 
     def admits(self) -> bool:
-        """Whether one more request could be answered soon."""
-        return self._native is None or bool(self._native.admits())
+        """Whether Python may take one more request."""
+        return self._native is None or not self._in_place or bool(self._native.admits())
 
     @property
     def asked(self) -> int:

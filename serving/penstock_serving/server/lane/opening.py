@@ -21,6 +21,8 @@ from penstock_serving.server.lane.terms import Terms, terms
 
 MODULE = "penstock_lane"
 _ROWS = 32
+_MOST_COPIES = 8
+_COPIES_BYTES = 64 << 20
 _NUMBERS = {0.00001: b"0.00001", 1e-7: b"1e-7", 1e15: b"1000000000000000.0", 1e16: b"1e+16", 5e-324: b"5e-324"}
 """How native code writes numbers; golden rows may have none of the kind that versions of orjson write differently."""
 
@@ -37,9 +39,16 @@ def open_front(model: Model, identity: Identity, threads: int) -> Front:
     if found is None:
         raise NoFrontError("the model's default output is of a kind that native code does not write")
     at_once = MAX_TASKS if model.rows_independent else 1
-    front = Front(_lane(model.compiled, found, threads, at_once), len(model.signature.columns))
+    copies = copies_of(model.compiled, threads)
+    lane = _lane(model.compiled, found, copies, at_once)
+    front = Front(lane, len(model.signature.columns), in_place_of_python=copies == threads)
     _prove(front, model, identity)
     return front
+
+
+def copies_of(model: bytes, threads: int) -> int:
+    """How many threads the lane has: each holds the model, so a large one has fewer than Python has predict threads."""
+    return max(1, min(threads, _MOST_COPIES, _COPIES_BYTES // len(model)))
 
 
 def _prove(front: Front, model: Model, identity: Identity) -> None:
