@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from http.client import HTTPConnection, HTTPResponse
 from typing import Any
 
@@ -185,26 +186,26 @@ def slow(pack: Callable[..., Any], serving: Callable[..., Any]) -> Iterator[Any]
 
 def test_beyond_what_can_be_answered_soon_requests_are_late_or_refused_and_none_is_lost(slow: Any) -> None:
     table = {"name": "x", "datatype": "FP64", "shape": [256, 4], "data": np.linspace(-2, 2, 1024).round(3).tolist()}
-    request = post(json.dumps({"inputs": [table]}).encode(), f"{contract.HEADER_EXPECTED_TIMEOUT}: 150")
-
-    def ask(_: int) -> int:
-        with Wire(slow.port) as wire:
-            wire.send(request)
-            status, headers, body = wire.answer()
-            if status != 200:
-                assert json.loads(body).keys() == {"error"}
+    body = json.dumps({"inputs": [table]}).encode()
+    statuses = []
+    with ExitStack() as stack:
+        wires = [stack.enter_context(Wire(slow.port)) for _ in range(100)]
+        # All of it is there before the first tenth is computed, however slowly this machine does both.
+        for wire in wires:
+            wire.send(post(body, f"{contract.HEADER_EXPECTED_TIMEOUT}: 10"))
+        for wire in wires:
+            status, headers, answer = wire.answer()
+            assert status == 200 or json.loads(answer).keys() == {"error"}
             assert (status == 429) is (contract.HEADER_SATURATED in headers)
-            return status
-
-    with ThreadPoolExecutor(100) as callers:
-        statuses = list(callers.map(ask, range(300)))
+            statuses.append(status)
     assert set(statuses) <= {200, 429, 504}
-    assert 200 in statuses
-    assert set(statuses) & {429, 504}
+    assert 504 in statuses
     for code in ("200", "429", "504"):
         counted = slow.metric(slow.metrics_port, contract.METRIC_REQUESTS, route="infer", code=code)
         assert counted == statuses.count(int(code)), code
-    assert ask(0) == 200
+    with Wire(slow.port) as wire:
+        wire.send(post(body))
+        assert wire.answer()[0] == 200
 
 
 def test_a_stopping_server_answers_and_closes(
