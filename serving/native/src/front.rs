@@ -17,8 +17,8 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
 use slab::Slab;
 
+use crate::compute::Compute;
 use crate::count::Counts;
-use crate::graph::Graph;
 use crate::http::{Address, Found, MAX_HEAD};
 use crate::lane::{Caller, Done, Lane, Trade, locked};
 use crate::slice;
@@ -81,12 +81,12 @@ pub struct Front {
 }
 
 impl Front {
-    /// Answer what comes to listening sockets, by graphs on a thread each. `tell` is called on the front's thread when a
+    /// Answer what comes to listening sockets, by models on a thread each. `tell` is called on the front's thread when a
     /// connection was handed over.
     pub fn start(
         sockets: Vec<StdListener>,
         trade: Arc<Trade>,
-        graphs: Vec<Graph>,
+        models: Vec<Box<dyn Compute>>,
         rules: Rules,
         counts: Counts,
         tell: Box<dyn Fn() + Send + Sync>,
@@ -105,7 +105,7 @@ impl Front {
         let answered = Box::new(move || {
             let _ = woken.wake();
         });
-        let lane = Lane::start(trade, graphs, rules.in_flight, answered)?;
+        let lane = Lane::start(trade, models, rules.in_flight, answered)?;
         let shared = Arc::new(Shared {
             lane,
             rules,

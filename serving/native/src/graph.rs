@@ -7,6 +7,7 @@ use ort::session::builder::GraphOptimizationLevel;
 use ort::value::TensorRef;
 
 use crate::answer::Values;
+use crate::compute::{Compute, Take};
 
 /// An open graph. It computes on the thread that asks it.
 pub struct Graph {
@@ -28,18 +29,25 @@ impl Graph {
         Ok(Self { session, columns, integers })
     }
 
-    /// Compute rows, and give the output's values and the number of them in each row to `take`.
-    pub fn compute<T>(&mut self, rows: &[f64], take: impl FnOnce(&Values<'_>, usize) -> T) -> ort::Result<T> {
+    fn run(&mut self, rows: &[f64], take: &mut Take<'_>) -> ort::Result<()> {
         let count = rows.len() / self.columns;
         let input = TensorRef::from_array_view(([count, self.columns], rows))?;
         let outputs = self.session.run(ort::inputs![input])?;
         let output = &outputs[0];
         if self.integers {
             let (_, found) = output.try_extract_tensor::<i64>()?;
-            Ok(take(&Values::Integers(found), found.len() / count))
+            take(&Values::Integers(found), found.len() / count);
         } else {
             let (_, found) = output.try_extract_tensor::<f64>()?;
-            Ok(take(&Values::Doubles(found), found.len() / count))
+            take(&Values::Doubles(found), found.len() / count);
         }
+        Ok(())
+    }
+}
+
+impl Compute for Graph {
+    fn compute(&mut self, rows: &[f64], take: &mut Take<'_>) {
+        // An error leaves the rows without an answer, which is what `Compute` promises of it.
+        let _ = self.run(rows, take);
     }
 }

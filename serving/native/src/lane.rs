@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::admission::Admission;
 use crate::answer::Form;
 use crate::columns::Columns;
-use crate::graph::Graph;
+use crate::compute::Compute;
 use crate::request::{MAX_ROWS, Reader, Rows};
 use crate::slice;
 
@@ -51,7 +51,7 @@ pub struct Done {
     pub rows: Vec<usize>,
     /// For the monitor: each answered row and its prediction.
     pub observed: Vec<f64>,
-    /// Answered rows and seconds of each call of the graph that gave answers.
+    /// Answered rows and seconds of each call of the model that gave answers.
     pub calls: Vec<(usize, f64)>,
     /// How long all of them had waited, added up.
     pub queued_seconds: f64,
@@ -77,35 +77,35 @@ struct Shared {
     tell: Box<dyn Fn() + Send + Sync>,
 }
 
-/// The threads, one for each graph.
+/// The threads, one for each model.
 pub struct Lane {
     shared: Arc<Shared>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Lane {
-    /// Start a thread for each graph; `most` requests are let in at once; `tell` is called on a thread when something is
+    /// Start a thread for each model; `most` requests are let in at once; `tell` is called on a thread when something is
     /// done.
     pub fn start(
         trade: Arc<Trade>,
-        graphs: Vec<Graph>,
+        models: Vec<Box<dyn Compute>>,
         most: usize,
         tell: Box<dyn Fn() + Send + Sync>,
     ) -> std::io::Result<Self> {
         let queue = Queue {
             waiting: VecDeque::new(),
-            began: vec![None; graphs.len()],
-            admission: Admission::new(graphs.len(), trade.at_once, most),
+            began: vec![None; models.len()],
+            admission: Admission::new(models.len(), trade.at_once, most),
             idle: 0,
             closed: false,
         };
         let (queue, done) = (Mutex::new(queue), Mutex::new(Vec::new()));
         let shared = Arc::new(Shared { trade, queue, given: Condvar::new(), done, tell });
-        let start = |(number, graph)| {
+        let start = |(number, model)| {
             let shared = Arc::clone(&shared);
-            thread::Builder::new().name(format!("lane-{number}")).spawn(move || work(&shared, number, graph))
+            thread::Builder::new().name(format!("lane-{number}")).spawn(move || work(&shared, number, model))
         };
-        let threads = graphs.into_iter().enumerate().map(start).collect::<Result<_, _>>()?;
+        let threads = models.into_iter().enumerate().map(start).collect::<Result<_, _>>()?;
         Ok(Self { shared, threads: Mutex::new(threads) })
     }
 
@@ -168,14 +168,14 @@ pub fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn work(shared: &Shared, number: usize, mut graph: Graph) {
+fn work(shared: &Shared, number: usize, mut model: Box<dyn Compute>) {
     slice::shorten();
     let mut reader = Reader::default();
     while let Some(offers) = next(shared, number) {
         let began = Instant::now();
         let queued = offers.iter().map(|offer| (began - offer.arrived).as_secs_f64()).sum();
         let bodies: Vec<&[u8]> = offers.iter().map(|offer| &*offer.body).collect();
-        let attempt = AssertUnwindSafe(|| answer(&shared.trade, &mut graph, &mut reader, &bodies));
+        let attempt = AssertUnwindSafe(|| answer(&shared.trade, &mut *model, &mut reader, &bodies));
         // What fails here, whatever it is, is answered by the other way.
         let mut done = catch_unwind(attempt).unwrap_or_else(|_| nothing(bodies.len()));
         done.callers = offers.iter().map(|offer| offer.caller).collect();
@@ -242,7 +242,7 @@ struct Asked<'a> {
 }
 
 /// Answer bodies together, on this thread.
-pub fn answer(trade: &Trade, graph: &mut Graph, reader: &mut Reader, bodies: &[&[u8]]) -> Done {
+pub fn answer(trade: &Trade, model: &mut dyn Compute, reader: &mut Reader, bodies: &[&[u8]]) -> Done {
     let began = Instant::now();
     let width = trade.columns.all.len();
     let mut done = nothing(bodies.len());
@@ -263,7 +263,7 @@ pub fn answer(trade: &Trade, graph: &mut Graph, reader: &mut Reader, bodies: &[&
     let mut rest = asked.as_slice();
     while !rest.is_empty() {
         let (chunk, more) = rest.split_at(fitting(rest));
-        compute(trade, graph, &rows, chunk, &mut done);
+        compute(trade, model, &rows, chunk, &mut done);
         rest = more;
     }
     done
@@ -279,15 +279,14 @@ fn fitting(asked: &[Asked<'_>]) -> usize {
     asked.iter().take_while(|request| request.first + request.rows - first <= MAX_ROWS).count().max(1)
 }
 
-fn compute(trade: &Trade, graph: &mut Graph, rows: &Rows, chunk: &[Asked<'_>], done: &mut Done) {
+fn compute(trade: &Trade, model: &mut dyn Compute, rows: &Rows, chunk: &[Asked<'_>], done: &mut Done) {
     let width = trade.columns.all.len();
     let (first, last) = (chunk[0].first, &chunk[chunk.len() - 1]);
     let count = last.first + last.rows - first;
     let began = Instant::now();
     let block = &rows.graph[first * width..(first + count) * width];
     let form = &trade.form;
-    // An error leaves the requests without answers, to the other way.
-    let _ = graph.compute(block, |values, each| {
+    model.compute(block, &mut |values, each| {
         if values.len() != count * each || each != form.width.max(1) {
             return;
         }

@@ -7,6 +7,7 @@
 mod admission;
 mod answer;
 mod columns;
+mod compute;
 mod count;
 mod front;
 mod graph;
@@ -31,6 +32,7 @@ use rustix::event::{EventfdFlags, eventfd};
 
 use crate::answer::{Form, Told};
 use crate::columns::{Code, Column, Columns, Kind};
+use crate::compute::Compute;
 use crate::count::Counts;
 use crate::front::{Front, Rules};
 use crate::graph::Graph;
@@ -91,7 +93,7 @@ fn environment(library: &str) -> Result<Environment, Box<dyn std::error::Error>>
 struct PyLane {
     trade: Arc<Trade>,
     /// One for each thread; none once they are started.
-    graphs: Mutex<Vec<Graph>>,
+    models: Mutex<Vec<Box<dyn Compute>>>,
 }
 
 #[pymethods]
@@ -115,23 +117,23 @@ impl PyLane {
         let failed = |error: &dyn std::error::Error| PyRuntimeError::new_err(error.to_string());
         let environment = environment(library).map_err(|error| failed(&*error))?;
         let integers = matches!(form.told, Told::Labels(..) | Told::Integers);
-        let graphs = (0..threads.max(1))
-            .map(|_| Graph::open(&environment, model, columns.all.len(), integers))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| failed(&error))?;
+        let open = |_| Graph::open(&environment, model, columns.all.len(), integers);
+        let boxed = |graph| Box::new(graph) as Box<dyn Compute>;
+        let models = (0..threads.max(1)).map(|at| open(at).map(boxed)).collect::<Result<_, _>>();
+        let models = Mutex::new(models.map_err(|error| failed(&error))?);
         let trade = Arc::new(Trade { columns, form, safe_square, at_once: at_once.max(1) });
-        Ok(Self { trade, graphs: Mutex::new(graphs) })
+        Ok(Self { trade, models })
     }
 
     /// Answer bodies here and now, as many together as may be; raises `RuntimeError` once there is a front.
     #[allow(clippy::needless_pass_by_value)] // as pyo3 gives arguments
     fn ask(&self, py: Python<'_>, bodies: Vec<Vec<u8>>) -> PyResult<Asked> {
         let done = py.detach(|| {
-            let mut graphs = locked(&self.graphs);
+            let mut models = locked(&self.models);
             let bodies: Vec<&[u8]> = bodies.iter().map(Vec::as_slice).collect();
-            graphs.first_mut().map(|graph| {
+            models.first_mut().map(|model| {
                 let mut reader = Reader::default();
-                let answer = |some| lane::answer(&self.trade, graph, &mut reader, some);
+                let answer = |some| lane::answer(&self.trade, &mut **model, &mut reader, some);
                 bodies.chunks(self.trade.at_once).map(answer).collect::<Vec<_>>()
             })
         });
@@ -147,15 +149,15 @@ impl PyLane {
     /// buckets that times are counted in. Raises `RuntimeError` when that was asked before.
     fn front(&self, listening: Vec<i32>, rules: GivenRules, bounds: Vec<f64>) -> PyResult<PyFront> {
         let sockets = listening.into_iter().map(listener_of).collect();
-        let graphs = std::mem::take(&mut *locked(&self.graphs));
-        if graphs.is_empty() {
+        let models = std::mem::take(&mut *locked(&self.models));
+        if models.is_empty() {
             return Err(begun());
         }
         let bell = Bell::new()?;
         let rung = Arc::clone(&bell);
         let tell = Box::new(move || rung.ring());
         let trade = Arc::clone(&self.trade);
-        let front = Front::start(sockets, trade, graphs, rules_of(rules), Counts::new(bounds), tell)?;
+        let front = Front::start(sockets, trade, models, rules_of(rules), Counts::new(bounds), tell)?;
         Ok(PyFront { front, bell })
     }
 }
@@ -175,7 +177,7 @@ fn doubles(py: Python<'_>, values: &[f64]) -> Py<PyBytes> {
 struct GivenRules(Vec<Vec<u8>>, usize, String, Vec<u8>, Vec<u8>, Vec<u8>, usize, usize, f64, f64, f64);
 
 /// Buckets, answers, late ones, seconds of both; rows; requests begun, and their seconds queued, reading, computing,
-/// writing; calls of the graph: rows, number, seconds; seconds since the last of them.
+/// writing; calls of the model: rows, number, seconds; seconds since the last of them.
 type Counted = (Vec<u64>, u64, u64, f64, f64, u64, (u64, f64, f64, f64, f64), Vec<(usize, u64, f64)>, Option<f64>);
 
 #[pyclass(name = "Front", frozen)]
