@@ -55,7 +55,8 @@ def _prove(front: Front, model: Model, identity: Identity) -> None:
     if any(orjson.dumps(number) != written for number, written in _NUMBERS.items()):
         raise NoFrontError(f"orjson {orjson.__version__} writes numbers otherwise than it does")
     bodies = _golden(model)
-    answers = front.ask(bodies).bodies
+    # One by one, as Python is asked here: some operators round a row among others otherwise than a row alone.
+    answers = [front.ask([body]).bodies[0] for body in bodies]
     if all(answer is None for answer in answers):
         raise NoFrontError("it answers none of the golden rows")
     for body, answer in zip(bodies, answers, strict=True):
