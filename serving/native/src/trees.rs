@@ -49,46 +49,59 @@ pub struct Trees {
     /// What a node that is a leaf adds.
     weights: Vec<f64>,
     groups: Vec<Group>,
+    /// The sum that each tree adds to, in the order of adding.
+    sum_of: Vec<usize>,
     pub columns: usize,
     pub sums: usize,
 }
 
-/// Trees that a row goes down at a time: their roots, and the sums of as many as there are. Those that are missing from the
-/// last group are a leaf.
+/// Trees that a row goes down at a time, of about the same depth: their roots, and which tree each is. Those that are
+/// missing from the last group are a leaf.
 struct Group {
     roots: [u32; TOGETHER],
-    sums: Vec<usize>,
+    trees: Vec<usize>,
+}
+
+/// A tree that was added: its root, the number of splits on its longest way, and the sum it adds to.
+struct Planted {
+    root: u32,
+    depth: usize,
+    sum: usize,
 }
 
 impl Trees {
     /// Trees from their roots' positions among splits, over rows of `columns`, to `sums` sums. `None` where it is no
     /// ensemble of trees whose leaves each add to their tree's sum.
     pub fn new(roots: &[usize], splits: &[Split], leaves: &[Leaf], columns: usize, sums: usize) -> Option<Self> {
-        let mut trees = Self { nodes: vec![LEAF], weights: vec![0.0], groups: Vec::new(), columns, sums };
+        let (nodes, weights) = (vec![LEAF], vec![0.0]);
+        let mut trees = Self { nodes, weights, groups: Vec::new(), sum_of: Vec::new(), columns, sums };
         let takes = columns > 0 && sums > 0;
         if !takes || splits.iter().any(|split| usize::from(split.column) >= columns || split.threshold.is_nan()) {
             return None;
         }
         // Whatever the splits say, there is an end: a tree has each of its nodes once, and nodes of several trees are of none.
         let mut left = splits.len() + leaves.len();
-        for some in roots.chunks(TOGETHER) {
-            let mut group = Group { roots: [0; TOGETHER], sums: Vec::new() };
-            for (root, place) in some.iter().zip(&mut group.roots) {
-                let (at, sum) = trees.plant(*root, splits, leaves, &mut left)?;
-                *place = at;
-                group.sums.push(sum);
-            }
-            trees.groups.push(group);
+        let plant = |root: &usize| trees.plant(*root, splits, leaves, &mut left);
+        let planted = roots.iter().map(plant).collect::<Option<Vec<_>>>()?;
+        trees.sum_of = planted.iter().map(|tree| tree.sum).collect();
+        let mut order: Vec<usize> = (0..planted.len()).collect();
+        order.sort_by_key(|tree| planted[*tree].depth);
+        for some in order.chunks(TOGETHER) {
+            let mut roots = [0; TOGETHER];
+            roots.iter_mut().zip(some).for_each(|(root, tree)| *root = planted[*tree].root);
+            trees.groups.push(Group { roots, trees: some.to_vec() });
         }
         Some(trees)
     }
 
-    /// Add one tree's nodes; where its root is, and which sum it adds to.
-    fn plant(&mut self, root: usize, splits: &[Split], leaves: &[Leaf], left: &mut usize) -> Option<(u32, usize)> {
+    /// Add one tree's nodes.
+    fn plant(&mut self, root: usize, splits: &[Split], leaves: &[Leaf], left: &mut usize) -> Option<Planted> {
         let mut sum = None;
         let first = self.place(1)?;
-        let mut waiting = VecDeque::from([(Child::Split(root), first)]);
-        while let Some((child, at)) = waiting.pop_front() {
+        let mut deepest = 0;
+        let mut waiting = VecDeque::from([(Child::Split(root), first, 0)]);
+        while let Some((child, at, depth)) = waiting.pop_front() {
+            deepest = depth;
             *left = left.checked_sub(1)?;
             let place = at as usize;
             match child {
@@ -105,11 +118,11 @@ impl Trees {
                     let child = self.place(2)?;
                     let (threshold, column, missing_left) = (split.threshold, split.column, split.missing_left);
                     self.nodes[place] = Node { threshold, child, column, missing_left };
-                    waiting.extend([(split.left, child), (split.right, child + 1)]);
+                    waiting.extend([(split.left, child, depth + 1), (split.right, child + 1, depth + 1)]);
                 }
             }
         }
-        Some((first, sum?))
+        Some(Planted { root: first, depth: deepest, sum: sum? })
     }
 
     fn place(&mut self, count: usize) -> Option<u32> {
@@ -123,19 +136,28 @@ impl Trees {
     pub fn sum(&self, rows: &[f64], sums: &mut Vec<f64>) {
         sums.clear();
         sums.resize(rows.len() / self.columns * self.sums, 0.0);
+        let mut added = vec![0.0; self.sum_of.len()];
+        for (row, sums) in rows.chunks_exact(self.columns).zip(sums.chunks_exact_mut(self.sums)) {
+            // Without missing values one comparison a node is enough.
+            if row.iter().any(|value| value.is_nan()) {
+                self.reach(row, &mut added, |value, node| {
+                    value > node.threshold || value.is_nan() && !node.missing_left
+                });
+            } else {
+                self.reach(row, &mut added, |value, node| value > node.threshold);
+            }
+            for (sum, weight) in self.sum_of.iter().zip(&added) {
+                sums[*sum] += weight;
+            }
+        }
+    }
+
+    /// What each tree adds for a row; `right` tells whether a value goes to the right of a node.
+    fn reach(&self, row: &[f64], added: &mut [f64], right: impl Fn(f64, &Node) -> bool) {
         for group in &self.groups {
-            for (row, sums) in rows.chunks_exact(self.columns).zip(sums.chunks_exact_mut(self.sums)) {
-                // Without missing values one comparison a node is enough.
-                let reached = if row.iter().any(|value| value.is_nan()) {
-                    self.leaves(group.roots, row, |value, node| {
-                        value > node.threshold || value.is_nan() && !node.missing_left
-                    })
-                } else {
-                    self.leaves(group.roots, row, |value, node| value > node.threshold)
-                };
-                for (sum, leaf) in group.sums.iter().zip(reached) {
-                    sums[*sum] += self.weights[leaf as usize];
-                }
+            let reached = self.leaves(group.roots, row, &right);
+            for (tree, leaf) in group.trees.iter().zip(reached) {
+                added[*tree] = self.weights[leaf as usize];
             }
         }
     }
