@@ -20,7 +20,7 @@ use slab::Slab;
 use crate::compute::Compute;
 use crate::count::Counts;
 use crate::http::{Address, Found, MAX_HEAD};
-use crate::lane::{Caller, Done, Lane, Trade, locked};
+use crate::lane::{Caller, Done, Lane, Start, Trade, locked};
 use crate::slice;
 
 /// What wakes the thread: the lane's answers, and what Python asks.
@@ -81,12 +81,13 @@ pub struct Front {
 }
 
 impl Front {
-    /// Answer what comes to listening sockets, by models on a thread each. `tell` is called on the front's thread when a
-    /// connection was handed over.
+    /// Answer what comes to listening sockets, by models on a thread each, which `start` starts. `tell` is called on the
+    /// front's thread when a connection was handed over.
     pub fn start(
         sockets: Vec<StdListener>,
         trade: Arc<Trade>,
         models: Vec<Box<dyn Compute>>,
+        start: &Start,
         rules: Rules,
         counts: Counts,
         tell: Box<dyn Fn() + Send + Sync>,
@@ -105,7 +106,7 @@ impl Front {
         let answered = Box::new(move || {
             let _ = woken.wake();
         });
-        let lane = Lane::start(trade, models, rules.in_flight, answered)?;
+        let lane = Lane::start(trade, models, start, rules.in_flight, answered)?;
         let shared = Arc::new(Shared {
             lane,
             rules,
@@ -377,7 +378,10 @@ impl Desk {
 
     fn end(&mut self, place: usize) {
         let mut connection = self.connections.remove(place);
-        self.asked -= usize::from(connection.asked.is_some());
+        if connection.asked.is_some() {
+            self.asked -= 1;
+            self.shared.lane.withdraw(Caller { place, generation: connection.generation });
+        }
         self.held -= connection.bytes.len();
         let _ = self.registry.deregister(&mut connection.stream);
     }
@@ -474,7 +478,8 @@ impl Desk {
             let spent = now.saturating_duration_since(connection.since);
             if let Some(asked) = connection.asked.take_if(|asked| asked.deadline <= now) {
                 self.asked -= 1;
-                // What the lane makes of it is nobody's any more.
+                self.shared.lane.withdraw(Caller { place, generation: connection.generation });
+                // What the lane makes of it, where it was begun, is nobody's any more.
                 self.generation += 1;
                 connection.generation = self.generation;
                 locked(&self.shared.counts).too_late((now - asked.began).as_secs_f64());
