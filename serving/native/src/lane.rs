@@ -429,9 +429,9 @@ mod tests {
     fn what_is_withdrawn_before_it_is_begun_is_never_computed() {
         let ((asked, calls), (go, going), (tell, told)) = (mpsc::channel(), mpsc::channel(), mpsc::channel());
         let models = vec![Box::new(Echo { asked, going: Some(going) }) as Box<dyn Compute>];
-        let tell = Box::new(move || drop(tell.send(())));
         let tell = Mutex::new(tell);
-        let lane = Lane::start(Arc::new(trade()), models, &start, 10, Box::new(move || (locked(&tell))())).unwrap();
+        let tell = Box::new(move || locked(&tell).send(()).unwrap());
+        let lane = Lane::start(Arc::new(trade()), models, &start, 10, tell).unwrap();
         let caller = |place| Caller { place, generation: 7 };
         lane.offer(&body(1.0), caller(1));
         lane.wake();

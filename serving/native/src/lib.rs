@@ -128,7 +128,7 @@ impl PyLane {
 
     /// A lane whose model is a Python function, asked by threads that `start` starts: see `called`.
     #[staticmethod]
-    #[allow(clippy::too_many_arguments)]
+    #[allow(clippy::needless_pass_by_value, clippy::too_many_arguments)] // as pyo3 gives arguments
     fn calling(
         py: Python<'_>,
         ask: Py<PyAny>,
