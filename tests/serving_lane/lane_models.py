@@ -1,4 +1,4 @@
-"""Compiled models of every kind that the lane serves, and asking both ways: the lane, and Python."""
+"""Models of every kind that the lane serves, and asking both ways: the lane, and Python."""
 
 import functools
 import warnings
@@ -28,6 +28,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import make_pipeline
 
 from tests.serving_compile import compile_samples as data
+from tests.serving_lane.lane_called import CALLED, estimator_of, methods_of
 
 IDENTITY = Identity("fraud", "fraud-3", "sha256:" + "0" * 64)
 
@@ -128,6 +129,9 @@ MODELS: dict[str, Made] = {
 }
 
 
+KINDS = (*MODELS, *CALLED)
+
+
 class Answer(NamedTuple):
     """An answer's body, and what the monitor is told [rows, columns + 1]."""
 
@@ -184,6 +188,8 @@ class Ways:
 @functools.cache
 def ways(kind: str) -> Ways:
     """The model of a kind, packed and opened once."""
+    if kind in CALLED:
+        return _called(kind)
     make, frame, target = MODELS[kind]
     columns = frame()
     rows = matrix(columns)
@@ -204,6 +210,15 @@ def ways(kind: str) -> Ways:
         "onnx",
         rows_independent=True,
         compiled=result.model,
+    )
+    return Ways(model, open_front(model, IDENTITY, 1), rows)
+
+
+def _called(kind: str) -> Ways:
+    estimator, signature, rows = estimator_of(kind)
+    golden = Golden(orjson.dumps(v2.encode_request(rows[:16], signature, [])), ())
+    model = Model(
+        methods_of(estimator, signature), signature, golden, IDENTITY.digest, "scikit-learn", rows_independent=True
     )
     return Ways(model, open_front(model, IDENTITY, 1), rows)
 

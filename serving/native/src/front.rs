@@ -184,6 +184,8 @@ struct Connection {
     asked: Option<Asked>,
     /// What is not written yet of the last answer.
     unwritten: Vec<u8>,
+    /// Whether no other answer comes after it.
+    ends: bool,
     /// When what it does now began.
     since: Instant,
 }
@@ -296,6 +298,7 @@ impl Desk {
             unread: false,
             asked: None,
             unwritten: Vec::new(),
+            ends: false,
             since: Instant::now(),
         };
         let place = self.connections.insert(connection);
@@ -310,7 +313,7 @@ impl Desk {
     /// A connection can be read or written.
     fn moved(&mut self, place: usize) {
         let Some(connection) = self.connections.get_mut(place) else { return };
-        if !connection.unwritten.is_empty() && !write_more(connection) {
+        if !connection.unwritten.is_empty() && !goes_on(connection) {
             self.end(place);
             return;
         }
@@ -441,20 +444,24 @@ impl Desk {
             Message::Good => &self.shared.rules.head,
             Message::Late => &self.shared.rules.late.0,
         };
+        let draining = self.draining();
         let connection = &mut self.connections[place];
         connection.bytes.drain(..end);
         self.held -= end;
         connection.since = now;
+        // What else it has asked already is Python's to answer.
+        connection.ends = draining && connection.bytes.is_empty() && !connection.unread;
         let mut text = Vec::with_capacity(head.len() + body.len() + 96);
         text.extend_from_slice(head);
         text.extend_from_slice(b"date: ");
         text.extend_from_slice(self.date.1.as_bytes());
+        text.extend_from_slice(if connection.ends { b"\r\nconnection: close" } else { b"" });
         text.extend_from_slice(b"\r\ncontent-length: ");
         text.extend_from_slice(itoa::Buffer::new().format(body.len()).as_bytes());
         text.extend_from_slice(b"\r\n\r\n");
         text.extend_from_slice(body);
         connection.unwritten = text;
-        if !write_more(connection) {
+        if !goes_on(connection) {
             self.end(place);
             return;
         }
@@ -529,6 +536,11 @@ fn read(connection: &mut Connection, most: usize) -> bool {
             Err(_) => return false,
         }
     }
+}
+
+/// Write what is left to write; tells whether the caller is still there, and not at the end.
+fn goes_on(connection: &mut Connection) -> bool {
+    write_more(connection) && !(connection.ends && connection.unwritten.is_empty())
 }
 
 /// Write what is left to write; tells whether the caller is still there.

@@ -26,7 +26,6 @@ from penstock_serving.server.turns import Turns
 
 _TOLD = {Datatype.FP64: "double", Datatype.FP32: "single", Datatype.INT64: "integers"}
 _BITS = {4: "i4", 8: "i8"}
-_TRUTH = np.array([False, True])
 
 
 class CallingFront(Front):
@@ -70,11 +69,11 @@ def _start(name: str, work: Callable[[], None]) -> None:
 
 
 def _labels(signature: Signature) -> Matrix | None:
-    """What the lane is told by position: a classifier's labels, or false and true; None where it is told the numbers."""
-    output = signature.outputs[0]
-    if signature.classes:
-        return np.array(signature.classes, dtype=object if Datatype(output.datatype) is Datatype.BYTES else None)
-    return _TRUTH if Datatype(output.datatype) is Datatype.BOOL else None
+    """A classifier's labels, which the lane is told by position; None where it is told numbers."""
+    if not signature.classes:
+        return None
+    text = Datatype(signature.outputs[0].datatype) is Datatype.BYTES
+    return np.array(signature.classes, dtype=object if text else None)
 
 
 def _answer(values: Matrix | None, signature: Signature, identity: Identity) -> AnswerTerms | None:
