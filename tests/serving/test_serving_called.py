@@ -109,6 +109,11 @@ def test_the_model_is_called_as_by_pythons_own_threads(
     with serving(is_particular, **{contract.ENV_PREDICT_THREADS: threads}) as served:
         assert "natively but for the model on" in served.log()
         with httpx.Client(base_url=served.url) as client:
+            for request, by_lane in ((row, 1.0), (in_python, 0.0)):
+                answer = client.post(INFER, json=request(particular.BY_LANE))
+                assert answer.json()["outputs"][0]["data"] == [by_lane]
+            # the connection is Python's for a moment
+            time.sleep(1.5)
             asked = [client.post(INFER, json=row(particular.CALLS)) for _ in range(20)]
             found = [answer.json()["outputs"][0]["data"][0] for answer in asked]
             if threads == "1":

@@ -17,7 +17,7 @@ if __name__ == "__main__":
     code = 1
     try:
         code = main(time.perf_counter() - began, confine)
-    except Exception:
+    except Exception:  # noqa: BLE001  (nobody else is there to say it)
         traceback.print_exc()
     sys.stdout.flush()
     # Everything is answered and closed, or lost. A regular exit would wait for native code that a predict thread may be

@@ -7,13 +7,14 @@ import numpy as np
 import sklearn
 from sklearn.base import BaseEstimator
 
-WARNS, CALLS, COMPLAINT, SLOW = 2001.5, 2002.5, "particular about warnings", 0.002
+WARNS, CALLS, BY_LANE, COMPLAINT, SLOW = 2001.5, 2002.5, 2003.5, "particular about warnings", 0.002
 _ALONE = threading.Lock()
 _LOCAL = threading.local()
 
 
 class Particular(BaseEstimator):
-    """Predicts the sum of a row; of a row that begins with `CALLS`, how often this thread has called it.
+    """Predicts the sum of a row; of a row that begins with `CALLS`, how often this thread has called it, and with
+    `BY_LANE`, whether this thread is the lane's.
 
     Fails where two threads call it at once, or one that is not as Python's threads are.
     """
@@ -44,4 +45,5 @@ class Particular(BaseEstimator):
         if (X[:, 0] == WARNS).any():
             warnings.warn(COMPLAINT, stacklevel=1)
             np.log(np.zeros(1))
-        return np.where(X[:, 0] == CALLS, _LOCAL.calls, X.sum(axis=1))
+        found = np.where(X[:, 0] == CALLS, _LOCAL.calls, X.sum(axis=1))
+        return np.where(X[:, 0] == BY_LANE, thread.name.startswith("lane-"), found)

@@ -86,7 +86,7 @@ def _answer(values: Matrix | None, signature: Signature, identity: Identity) -> 
 
 class Calling:
     """What the lane's threads call: from the bytes of float64 rows to those of int64 positions or numbers, or of float64
-    numbers, as the terms say; None for rows that Python shall answer. It raises nothing."""
+    numbers, as the terms say. Rows for which it gives None, or raises anything at all, are answered by Python."""
 
     def __init__(self, model: Model, turns: Turns, values: Matrix | None) -> None:
         signature = model.signature
@@ -100,14 +100,11 @@ class Calling:
 
     def __call__(self, content: bytes) -> bytes | None:
         """The bytes of what the model answers for rows."""
-        try:
-            # A copy: a model may write where it reads, as it may in Python.
-            rows = np.frombuffer(content).reshape(-1, self._width).astype(self._dtype)
-            with self._turns:
-                computed = compute(self._model, Call(rows, self._outputs, ""))
-            return self._told(computed)
-        except BaseException:  # noqa: BLE001  (a model's own code may raise anything)
-            return None
+        # A copy: a model may write where it reads, as it may in Python.
+        rows = np.frombuffer(content).reshape(-1, self._width).astype(self._dtype)
+        with self._turns:
+            computed = compute(self._model, Call(rows, self._outputs, ""))
+        return self._told(computed)
 
     def _told(self, computed: Computed) -> bytes | None:
         array, predictions = computed.outputs[0].array, computed.predictions
