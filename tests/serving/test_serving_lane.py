@@ -23,6 +23,12 @@ CALLERS, EACH = 8, 60
 MODELS = Path(__file__).parent / "models"
 
 
+@pytest.fixture(scope="module")
+def packages(logistic: Any) -> dict[str, Any]:
+    """One model by the log's word for how it is served: compiled, and not."""
+    return {"natively on": logistic, "natively but for the model on": uncompiled(logistic)}
+
+
 class Asked:
     """One request: its body, the status it is to get, its rows and id."""
 
@@ -116,14 +122,19 @@ def check_counts(served: Any, asked: tuple[int, int, int], wait: Callable[..., A
     assert served.metric(served.monitor_port, contract.METRIC_PREDICTION_CLASS) == rows
 
 
+@pytest.mark.parametrize("way", ["natively on", "natively but for the model on"])
 @pytest.mark.parametrize("changes", [{}, {contract.ENV_WORKERS: "2"}, {contract.ENV_PREDICT_THREADS: "3"}], ids=str)
 def test_ordinary_and_unusual_requests_are_answered_rightly_and_counted_once(
-    changes: dict[str, str], logistic: Any, make_served: Callable[..., Any], wait: Callable[..., Any]
+    way: str,
+    changes: dict[str, str],
+    packages: dict[str, Any],
+    make_served: Callable[..., Any],
+    wait: Callable[..., Any],
 ) -> None:
-    served = make_served(logistic, **changes)
+    served = make_served(packages[way], **changes)
     served.start_monitor()
     served.start_server()
-    assert "serving by onnx natively on" in served.log()
+    assert way in served.log()
     check_counts(served, hold(served, range(CALLERS)), wait)
     served.server.terminate()
     assert served.server.wait(60) == 0
@@ -141,20 +152,33 @@ def test_without_the_module_it_says_why_and_answers_the_same(
     check_counts(served, hold(served, range(CALLERS)), wait)
 
 
-def test_a_model_that_scikit_learn_serves_is_answered_in_python(logistic: Any, make_served: Callable[..., Any]) -> None:
-    served = make_served(uncompiled(logistic))
+def test_a_model_that_scikit_learn_serves_needs_no_onnx_runtime(
+    packages: dict[str, Any], make_served: Callable[..., Any], talker: Callable[[int], Any]
+) -> None:
+    packaged = packages["natively but for the model on"]
+    served = make_served(packaged)
     served.start_server()
-    assert "in Python on" in served.log()
-    assert "natively" not in served.log()
+    assert "serving by scikit-learn (" in served.log()
+    assert ") natively but for the model on" in served.log()
+    with talker(served.port) as caller:
+        assert caller.post(INFER, table(matrix(packaged.frame)[:3]))[0] == 200
+    maps = Path(f"/proc/{served.server.pid}/maps").read_text()
+    assert "penstock_lane" in maps
+    assert "onnxruntime" not in maps
 
 
+@pytest.mark.parametrize("way", ["natively on", "natively but for the model on"])
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_stopping_loses_no_request_of_the_lane(
-    workers: str, logistic: Any, make_served: Callable[..., Any], wait: Callable[..., Any]
+    way: str,
+    workers: str,
+    packages: dict[str, Any],
+    make_served: Callable[..., Any],
+    wait: Callable[..., Any],
 ) -> None:
-    served = make_served(logistic, **{contract.ENV_WORKERS: workers})
+    served = make_served(packages[way], **{contract.ENV_WORKERS: workers})
     served.start_server()
-    body = json.dumps(table(matrix(logistic.frame)[:3])).encode()
+    body = json.dumps(table(matrix(packages[way].frame)[:3])).encode()
     stop = threading.Event()
     results: list[Any] = []
 

@@ -1,4 +1,4 @@
-"""Compiled models of every kind that the lane serves, and asking both ways: the lane, and Python."""
+"""Models of every kind that the lane serves, and asking both ways: the lane, and Python."""
 
 import functools
 import warnings
@@ -28,6 +28,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import make_pipeline
 
 from tests.serving_compile import compile_samples as data
+from tests.serving_lane.lane_called import CALLED, estimator_of, methods_of
 
 IDENTITY = Identity("fraud", "fraud-3", "sha256:" + "0" * 64)
 
@@ -128,6 +129,9 @@ MODELS: dict[str, Made] = {
 }
 
 
+KINDS = (*MODELS, *CALLED)
+
+
 class Answer(NamedTuple):
     """An answer's body, and what the monitor is told [rows, columns + 1]."""
 
@@ -184,6 +188,8 @@ class Ways:
 @functools.cache
 def ways(kind: str) -> Ways:
     """The model of a kind, packed and opened once."""
+    if kind in CALLED:
+        return _called(kind)
     found = opened(MODELS[kind])
     if not kind.startswith("bounded"):
         return found
@@ -217,6 +223,15 @@ def _opened(model: Model, rows: Matrix) -> Ways:
     signature = model.signature
     golden = Golden(orjson.dumps(v2.encode_request(_taken(rows, signature)[:16], signature, [])), ())
     model = replace(model, golden=golden)
+    return Ways(model, open_front(model, IDENTITY, 1), rows)
+
+
+def _called(kind: str) -> Ways:
+    estimator, signature, rows = estimator_of(kind)
+    golden = Golden(orjson.dumps(v2.encode_request(rows[:16], signature, [])), ())
+    model = Model(
+        methods_of(estimator, signature), signature, golden, IDENTITY.digest, "scikit-learn", rows_independent=True
+    )
     return Ways(model, open_front(model, IDENTITY, 1), rows)
 
 

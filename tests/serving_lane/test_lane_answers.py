@@ -13,10 +13,16 @@ pytest.importorskip("penstock_lane", reason="build and install serving/native (m
 from penstock_serving.protocol.errors import RequestError
 
 from tests.serving_lane import lane_requests as asked
-from tests.serving_lane.lane_models import MODELS, Ways, ways
+from tests.serving_lane.lane_models import KINDS, Ways, ways
 
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
-kinds = pytest.mark.parametrize("kind", MODELS)
+CALLED_NUMBERS = (
+    "called, one column",
+    "called, whole numbers",
+    "called, single precision",
+    "called, a column of every kind",
+)
+kinds = pytest.mark.parametrize("kind", KINDS)
 
 
 def named(found: Ways, row: int, **more: Any) -> bytes:
@@ -46,7 +52,20 @@ def test_ordinary_requests_go_by_the_lane(kind: str) -> None:
         assert answered == whole
 
 
-@pytest.mark.parametrize("kind", ["numbers, text labels", "a forest", "regressor", "regressor, several", "transformer"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "numbers, text labels",
+        "a forest",
+        "regressor",
+        "regressor, several",
+        "transformer",
+        "called, labels of floats",
+        "called, regressor, several",
+        "called, a process",
+        "called, transformer",
+    ],
+)
 @pytest.mark.parametrize("count", [1, 2, 200, 256])
 def test_rows_by_position_go_by_the_lane(kind: str, count: int) -> None:
     found = ways(kind)
@@ -93,7 +112,15 @@ def test_the_lane_answers_as_python_does_or_not_at_all(kind: str, data: st.DataO
 
 @pytest.mark.parametrize("number", asked.NUMBERS, ids=lambda number: number.decode()[:30])
 @pytest.mark.parametrize(
-    "kind", ["one column", "whole numbers", "single precision", "regressor, single precision", "a column of every kind"]
+    "kind",
+    [
+        "one column",
+        "whole numbers",
+        "single precision",
+        "regressor, single precision",
+        "a column of every kind",
+        *CALLED_NUMBERS,
+    ],
 )
 def test_every_number_is_read_as_python_reads_it(kind: str, number: bytes) -> None:
     """In each column, as the only value out of the ordinary."""
@@ -123,9 +150,10 @@ def test_numbers_of_every_size_are_read_and_written_as_python_does(seed: int) ->
     assert found.check(table(short.reshape(256, 6)))
 
 
-def test_what_is_asked_at_once_is_answered_each_by_itself() -> None:
+@pytest.mark.parametrize("kind", ["regressor, tree", "called, text labels", "called, regressor"])
+def test_what_is_asked_at_once_is_answered_each_by_itself(kind: str) -> None:
     """Ordinary requests, others between them: answers, rows and what the monitor is told stay together."""
-    found = ways("regressor, tree")
+    found = ways(kind)
     bodies = []
     for at in range(150):
         bodies.append(named(found, at % 60, id=str(at)) if at % 3 else table(found.rows[at : at + at % 40 + 1]))
@@ -141,6 +169,6 @@ def test_what_is_asked_at_once_is_answered_each_by_itself() -> None:
         if isinstance(theirs, RequestError):
             assert ours is None
         else:
-            # a tree's answer is a leaf's number: to the bit the same, alone or not
+            # a leaf's number or a label: to the bit the same, alone or not
             assert ours == theirs.body
             np.testing.assert_array_equal(observed, theirs.observed)

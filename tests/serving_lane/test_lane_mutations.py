@@ -14,7 +14,15 @@ from tests.serving_fuzz import corpus
 from tests.serving_lane import lane_requests as asked
 from tests.serving_lane.lane_models import Ways, ways
 
-KINDS = ("numbers, text labels", "one column", "a column of every kind", "text, takes everything", "bounded, text")
+KINDS = (
+    "numbers, text labels",
+    "one column",
+    "a column of every kind",
+    "text, takes everything",
+    "bounded, text",
+    "called, text labels",
+    "called, a column of every kind",
+)
 INVALID = (b"\xff", b"\xc3", b"\xe2\x82", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xc0\xaf", b"\xef\xbb\xbf", b"\x00")
 kinds = pytest.mark.parametrize("kind", KINDS)
 

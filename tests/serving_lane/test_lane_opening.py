@@ -13,8 +13,9 @@ import pytest
 
 pytest.importorskip("penstock_lane", reason="build and install serving/native (`make native`)")
 
-from penstock_serving.server.lane import opening
-from penstock_serving.server.lane.opening import MODULE, NoFrontError, open_front
+from penstock_serving.server.lane import compiled, opening
+from penstock_serving.server.lane.errors import NoFrontError
+from penstock_serving.server.lane.opening import MODULE, open_front
 
 from tests.serving_lane.lane_models import IDENTITY, ways
 
@@ -55,29 +56,24 @@ def refused() -> str:
     return str(error.value)
 
 
-def test_a_model_that_is_not_compiled_has_no_lane() -> None:
-    with pytest.raises(NoFrontError, match="not compiled"):
-        open_front(replace(ways("regressor").model, compiled=None), IDENTITY, 1)
-
-
 def test_without_the_module_it_says_which_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, MODULE, None)
     assert refused().startswith("penstock_lane cannot be imported")
 
 
 def test_without_onnx_runtime_s_library_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opening, "find_spec", lambda _name: None)
+    monkeypatch.setattr(compiled, "find_spec", lambda _name: None)
     assert refused() == "ONNX Runtime is installed without its shared library"
 
 
 @pytest.mark.parametrize("damage", [b"", b"\x00", b"\xff" * 20])
 def test_a_graph_that_cannot_be_opened_is_no_lane(damage: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opening, "pruned", lambda _model, _output: damage)
+    monkeypatch.setattr(compiled, "pruned", lambda _model, _output: damage)
     assert refused().startswith("the compiled form cannot be opened: ")
 
 
 def test_a_graph_without_the_output_is_no_lane(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opening, "pruned", lambda model, _output: pruned(model, "no such output"))
+    monkeypatch.setattr(compiled, "pruned", lambda model, _output: pruned(model, "no such output"))
     pruned = sys.modules["penstock_serving.compile.prune"].pruned
     assert refused() == "the compiled form cannot be opened: it has no output 'no such output'"
 
@@ -163,7 +159,7 @@ def test_rows_that_depend_on_one_another_are_computed_request_by_request(
     [(0.01, 1, 1), (0.01, 4, 4), (0.01, 64, 8), (10, 64, 6), (40, 64, 1), (400, 64, 1)],
 )
 def test_large_models_are_held_by_few_threads(megabytes: float, threads: int, copies: int) -> None:
-    assert opening.copies_of(bytes(int(megabytes * (1 << 20))), threads) == copies
+    assert compiled.copies_of(bytes(int(megabytes * (1 << 20))), threads) == copies
 
 
 @pytest.mark.parametrize(("threads", "refuses"), [(1, True), (64, False)])

@@ -14,7 +14,7 @@ from penstock_serving.protocol import v2
 from penstock_serving.protocol.call import Call
 from penstock_serving.protocol.outputs import checked
 from penstock_serving.server.identity import Identity
-from penstock_serving.server.lane.terms import terms
+from penstock_serving.server.lane.compiled import terms
 
 IDENTITY = Identity("fraud", "fraud-1", "sha256:x")
 NUMBER = Column("n", Datatype.FP64, False, False, (), ())

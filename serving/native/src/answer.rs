@@ -27,7 +27,7 @@ pub struct Form {
     pub observed: bool,
 }
 
-/// What the graph has computed.
+/// What the model has computed.
 pub enum Values<'a> {
     Doubles(&'a [f64]),
     Integers(&'a [i64]),
@@ -51,6 +51,11 @@ impl Values<'_> {
 }
 
 impl Form {
+    /// Whether values are whole numbers, be they told themselves or as the labels at their positions.
+    pub fn integers(&self) -> bool {
+        matches!(self.told, Told::Labels(..) | Told::Integers)
+    }
+
     /// The body for these values of `rows` rows; `None` for what is not finite or no label.
     pub fn write(&self, id: &str, rows: usize, values: &Values<'_>) -> Option<Vec<u8>> {
         let mut body = Vec::with_capacity(self.before_id.len() + self.after_id.len() + id.len() + 24 * rows + 40);

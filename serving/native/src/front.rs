@@ -20,7 +20,7 @@ use slab::Slab;
 use crate::compute::Compute;
 use crate::count::Counts;
 use crate::http::{Address, Found, MAX_HEAD};
-use crate::lane::{Caller, Done, Lane, Trade, locked};
+use crate::lane::{Caller, Done, Lane, Start, Trade, locked};
 use crate::request::Reader;
 use crate::slice;
 
@@ -82,12 +82,13 @@ pub struct Front {
 }
 
 impl Front {
-    /// Answer what comes to listening sockets, by models on a thread each. `tell` is called on the front's thread when a
-    /// connection was handed over.
+    /// Answer what comes to listening sockets, by models on a thread each, which `start` starts. `tell` is called on the
+    /// front's thread when a connection was handed over.
     pub fn start(
         sockets: Vec<StdListener>,
         trade: Arc<Trade>,
         models: Vec<Box<dyn Compute>>,
+        start: &Start,
         rules: Rules,
         counts: Counts,
         tell: Box<dyn Fn() + Send + Sync>,
@@ -106,7 +107,7 @@ impl Front {
         let answered = Box::new(move || {
             let _ = woken.wake();
         });
-        let lane = Lane::start(trade, models, rules.in_flight, answered)?;
+        let lane = Lane::start(trade, models, start, rules.in_flight, answered)?;
         let shared = Arc::new(Shared {
             lane,
             rules,
@@ -186,6 +187,8 @@ struct Connection {
     asked: Option<Asked>,
     /// What is not written yet of the last answer.
     unwritten: Vec<u8>,
+    /// Whether no other answer comes after it.
+    ends: bool,
     /// When what it does now began.
     since: Instant,
 }
@@ -313,6 +316,7 @@ impl Desk {
             unread: false,
             asked: None,
             unwritten: Vec::new(),
+            ends: false,
             since: Instant::now(),
         };
         let place = self.connections.insert(connection);
@@ -327,7 +331,7 @@ impl Desk {
     /// A connection can be read or written.
     fn moved(&mut self, place: usize) {
         let Some(connection) = self.connections.get_mut(place) else { return };
-        if !connection.unwritten.is_empty() && !write_more(connection) {
+        if !connection.unwritten.is_empty() && !goes_on(connection) {
             self.end(place);
             return;
         }
@@ -395,7 +399,10 @@ impl Desk {
 
     fn end(&mut self, place: usize) {
         let mut connection = self.connections.remove(place);
-        self.asked -= usize::from(connection.asked.is_some());
+        if connection.asked.is_some() {
+            self.asked -= 1;
+            self.shared.lane.withdraw(Caller { place, generation: connection.generation });
+        }
         self.held -= connection.bytes.len();
         let _ = self.registry.deregister(&mut connection.stream);
     }
@@ -455,20 +462,24 @@ impl Desk {
             Message::Good => &self.shared.rules.head,
             Message::Late => &self.shared.rules.late.0,
         };
+        let draining = self.draining();
         let connection = &mut self.connections[place];
         connection.bytes.drain(..end);
         self.held -= end;
         connection.since = now;
+        // What else it has asked already is Python's to answer.
+        connection.ends = draining && connection.bytes.is_empty() && !connection.unread;
         let mut text = Vec::with_capacity(head.len() + body.len() + 96);
         text.extend_from_slice(head);
         text.extend_from_slice(b"date: ");
         text.extend_from_slice(self.date.1.as_bytes());
+        text.extend_from_slice(if connection.ends { b"\r\nconnection: close" } else { b"" });
         text.extend_from_slice(b"\r\ncontent-length: ");
         text.extend_from_slice(itoa::Buffer::new().format(body.len()).as_bytes());
         text.extend_from_slice(b"\r\n\r\n");
         text.extend_from_slice(body);
         connection.unwritten = text;
-        if !write_more(connection) {
+        if !goes_on(connection) {
             self.end(place);
             return;
         }
@@ -492,7 +503,8 @@ impl Desk {
             let spent = now.saturating_duration_since(connection.since);
             if let Some(asked) = connection.asked.take_if(|asked| asked.deadline <= now) {
                 self.asked -= 1;
-                // What the lane makes of it is nobody's any more.
+                self.shared.lane.withdraw(Caller { place, generation: connection.generation });
+                // What the lane makes of it, where it was begun, is nobody's any more.
                 self.generation += 1;
                 connection.generation = self.generation;
                 locked(&self.shared.counts).too_late((now - asked.began).as_secs_f64());
@@ -541,6 +553,11 @@ fn read(connection: &mut Connection, piece: &mut [u8; READ], most: usize) -> boo
             Err(_) => return false,
         }
     }
+}
+
+/// Write what is left to write; tells whether the caller is still there, and not at the end.
+fn goes_on(connection: &mut Connection) -> bool {
+    write_more(connection) && !(connection.ends && connection.unwritten.is_empty())
 }
 
 /// Write what is left to write; tells whether the caller is still there.

@@ -1,9 +1,10 @@
 //! Threads that take what is waiting and give back answers.
 
 use std::collections::VecDeque;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::admission::Admission;
@@ -29,8 +30,13 @@ pub struct Trade {
     pub at_once: usize,
 }
 
+/// What a thread does.
+pub type Job = Box<dyn FnOnce() + Send>;
+/// Starts a thread of a name.
+pub type Start = dyn Fn(String, Job) -> io::Result<()> + Send + Sync;
+
 /// Which connection a request came by; its generation tells it from another one in the same place.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 pub struct Caller {
     pub place: usize,
     pub generation: u64,
@@ -92,7 +98,13 @@ struct Shared {
 /// The threads, one for each model.
 pub struct Lane {
     shared: Arc<Shared>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Held by each thread, too, until it ends.
+    threads: Arc<()>,
+}
+
+/// A thread of our own.
+pub fn start(name: String, job: Job) -> io::Result<()> {
+    thread::Builder::new().name(name).spawn(job).map(drop)
 }
 
 impl Lane {
@@ -101,9 +113,10 @@ impl Lane {
     pub fn start(
         trade: Arc<Trade>,
         models: Vec<Box<dyn Compute>>,
+        start: &Start,
         most: usize,
         tell: Box<dyn Fn() + Send + Sync>,
-    ) -> std::io::Result<Self> {
+    ) -> io::Result<Self> {
         let queue = Queue {
             waiting: VecDeque::new(),
             began: vec![None; models.len()],
@@ -113,20 +126,32 @@ impl Lane {
         };
         let (queue, done) = (Mutex::new(queue), Mutex::new(Vec::new()));
         let models: Vec<_> = models.into_iter().map(Mutex::new).collect();
-        let threads = 0..models.len();
+        let count = models.len();
         let shared = Arc::new(Shared { trade, models, queue, given: Condvar::new(), done, tell });
-        let start = |number| {
-            let shared = Arc::clone(&shared);
-            thread::Builder::new().name(format!("lane-{number}")).spawn(move || work(&shared, number))
-        };
-        let threads = threads.map(start).collect::<Result<_, _>>()?;
-        Ok(Self { shared, threads: Mutex::new(threads) })
+        let lane = Self { shared, threads: Arc::new(()) };
+        for number in 0..count {
+            let (shared, thread) = (Arc::clone(&lane.shared), Arc::clone(&lane.threads));
+            let job = move || {
+                work(&shared, number);
+                drop(thread);
+            };
+            if let Err(error) = start(format!("lane-{number}"), Box::new(job)) {
+                lane.close();
+                return Err(error);
+            }
+        }
+        Ok(lane)
     }
 
     /// Queue a body. A thread that is at work finds it; one that sleeps does so when it is woken.
     pub fn offer(&self, body: &[u8], caller: Caller) {
         let offer = Offer { body: body.into(), caller, arrived: Instant::now() };
         locked(&self.shared.queue).waiting.push_back(offer);
+    }
+
+    /// Leave out what a caller asked, if it is not begun: nobody waits for it any more.
+    pub fn withdraw(&self, caller: Caller) {
+        locked(&self.shared.queue).waiting.retain(|offer| offer.caller != caller);
     }
 
     /// Wake a thread, if one sleeps and something waits.
@@ -194,14 +219,9 @@ impl Lane {
         }
         self.shared.given.notify_all();
         let began = Instant::now();
-        let mut threads = locked(&self.threads);
-        while threads.iter().any(|thread| !thread.is_finished()) {
-            if began.elapsed() > CLOSE {
-                return;
-            }
+        while Arc::strong_count(&self.threads) > 1 && began.elapsed() <= CLOSE {
             thread::sleep(Duration::from_millis(1));
         }
-        threads.drain(..).for_each(|thread| drop(thread.join()));
     }
 }
 
@@ -329,15 +349,28 @@ fn fitting(asked: &[Asked<'_>]) -> usize {
     asked.iter().take_while(|request| request.first + request.rows - first <= MAX_ROWS).count().max(1)
 }
 
+/// Compute requests together; where that fails, halves of them apart, and theirs, so that one that makes the model fail
+/// is left alone.
 fn compute(trade: &Trade, model: &mut dyn Compute, rows: &Rows, chunk: &[Asked<'_>], done: &mut Done) {
+    if !computed(trade, model, rows, chunk, done) && chunk.len() > 1 {
+        let (one, other) = chunk.split_at(chunk.len() / 2);
+        compute(trade, model, rows, one, done);
+        compute(trade, model, rows, other, done);
+    }
+}
+
+/// Compute requests together, and tell whether the model has.
+fn computed(trade: &Trade, model: &mut dyn Compute, rows: &Rows, chunk: &[Asked<'_>], done: &mut Done) -> bool {
     let width = trade.columns.all.len();
     let (first, last) = (chunk[0].first, &chunk[chunk.len() - 1]);
     let count = last.first + last.rows - first;
     let began = Instant::now();
     let block = &rows.graph[first * width..(first + count) * width];
     let form = &trade.form;
+    let mut fits = false;
     model.compute(block, &mut |values, each| {
-        if values.len() != count * each || each != form.width.max(1) {
+        fits = values.len() == count * each && each == form.width.max(1);
+        if !fits {
             return;
         }
         let computed = began.elapsed().as_secs_f64();
@@ -363,11 +396,138 @@ fn compute(trade: &Trade, model: &mut dyn Compute, rows: &Rows, chunk: &[Asked<'
             done.calls.push((answered, computed));
         }
     });
+    fits
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+    use std::sync::mpsc;
+
     use super::*;
+    use crate::answer::{Told, Values};
+    use crate::columns::{Column, Kind};
+    use crate::compute::Take;
+
+    const BAD: f64 = -1.0;
+
+    /// Answers every row with itself, but none beside `BAD`; tells what it was asked, and may be held up.
+    struct Echo {
+        asked: mpsc::Sender<Vec<f64>>,
+        going: Option<mpsc::Receiver<()>>,
+    }
+
+    impl Compute for Echo {
+        fn by(&self) -> &'static str {
+            "echo"
+        }
+
+        fn compute(&mut self, rows: &[f64], take: &mut Take<'_>) {
+            let _ = self.asked.send(rows.to_vec());
+            if let Some(going) = &self.going {
+                let _ = going.recv();
+            }
+            if !rows.contains(&BAD) {
+                take(&Values::Doubles(rows), 1);
+            }
+        }
+    }
+
+    /// Of one column, and told as it is.
+    fn trade() -> Trade {
+        let column = Column {
+            datatype: "FP64".into(),
+            kind: Kind::Number,
+            single: false,
+            low: -1e9,
+            high: 1e9,
+            missing: None,
+            words: HashMap::new(),
+            unseen: None,
+        };
+        let position = HashMap::from([("a".to_owned(), 0)]);
+        let columns = Columns { all: vec![column], position, all_double: true, all_take_missing: false };
+        let form = Form {
+            before_id: vec![],
+            after_id: vec![],
+            before_values: b":".to_vec(),
+            end: vec![],
+            told: Told::Double,
+            width: 0,
+            observed: true,
+        };
+        Trade { columns, form, safe_square: f64::INFINITY, at_once: 64 }
+    }
+
+    fn body(value: f64) -> Vec<u8> {
+        format!(r#"{{"inputs":[{{"name":"a","datatype":"FP64","shape":[1],"data":[{value}]}}]}}"#).into_bytes()
+    }
+
+    #[test]
+    fn a_request_that_makes_the_model_fail_is_left_alone() {
+        let (asked, calls) = mpsc::channel();
+        let bodies: Vec<Vec<u8>> = [1.0, 2.0, BAD, 4.0, 5.0, 6.0, 7.0, 8.0].map(body).to_vec();
+        let bodies: Vec<&[u8]> = bodies.iter().map(Vec::as_slice).collect();
+        let done = answer(&trade(), &mut Echo { asked, going: None }, &mut Reader::default(), &bodies);
+        let answers: Vec<_> = done.answers.iter().map(|body| body.as_deref().map(String::from_utf8_lossy)).collect();
+        let wanted = ["1:1.0", "1:2.0", "", "1:4.0", "1:5.0", "1:6.0", "1:7.0", "1:8.0"];
+        assert_eq!(answers, wanted.map(|body| (!body.is_empty()).then_some(body.into())));
+        assert_eq!(done.rows, [1, 1, 0, 1, 1, 1, 1, 1]);
+        assert_eq!(done.calls.iter().map(|(rows, _)| *rows).collect::<Vec<_>>(), [2, 1, 4]);
+        let sizes: Vec<_> = calls.try_iter().map(|rows| rows.len()).collect();
+        assert_eq!(sizes, [8, 4, 2, 2, 1, 1, 4]);
+        assert_eq!(done.observed.iter().step_by(2).copied().collect::<Vec<_>>(), [1.0, 2.0, 4.0, 5.0, 6.0, 7.0, 8.0]);
+    }
+
+    #[test]
+    fn what_is_withdrawn_before_it_is_begun_is_never_computed() {
+        let ((asked, calls), (go, going), (tell, told)) = (mpsc::channel(), mpsc::channel(), mpsc::channel());
+        let models = vec![Box::new(Echo { asked, going: Some(going) }) as Box<dyn Compute>];
+        let tell = Mutex::new(tell);
+        let tell = Box::new(move || locked(&tell).send(()).unwrap());
+        let lane = Lane::start(Arc::new(trade()), models, &start, 10, tell).unwrap();
+        let caller = |place| Caller { place, generation: 7 };
+        lane.offer(&body(1.0), caller(1));
+        lane.wake();
+        assert_eq!(calls.recv().unwrap(), [1.0]);
+        for place in 2..6 {
+            lane.offer(&body(f64::from(u8::try_from(place).unwrap())), caller(place));
+        }
+        lane.withdraw(caller(3));
+        lane.withdraw(Caller { place: 4, generation: 6 });
+        lane.withdraw(caller(1));
+        go.send(()).unwrap();
+        told.recv().unwrap();
+        go.send(()).unwrap();
+        assert_eq!(calls.recv().unwrap(), [2.0, 4.0, 5.0]);
+        told.recv().unwrap();
+        let answered: Vec<_> = lane.take().iter().flat_map(|done| done.callers.clone()).map(|one| one.place).collect();
+        assert_eq!(answered, [1, 2, 4, 5]);
+        lane.close();
+        assert_eq!(Arc::strong_count(&lane.threads), 1);
+    }
+
+    #[test]
+    fn a_thread_that_cannot_be_started_leaves_none_behind() {
+        let (asked, _calls) = mpsc::channel();
+        let one = || Box::new(Echo { asked: asked.clone(), going: None }) as Box<dyn Compute>;
+        let ended = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&ended);
+        let only_one = move |name: String, job: Job| {
+            if name != "lane-0" {
+                return Err(io::Error::other("no more"));
+            }
+            let seen = Arc::clone(&seen);
+            let told = move || {
+                job();
+                locked(&seen).push(name);
+            };
+            start("one".into(), Box::new(told))
+        };
+        assert!(Lane::start(Arc::new(trade()), vec![one(), one()], &only_one, 10, Box::new(|| ())).is_err());
+        thread::sleep(Duration::from_millis(50));
+        assert_eq!(*locked(&ended), ["lane-0"]);
+    }
 
     #[test]
     fn rows_are_safe_one_by_one() {

@@ -6,6 +6,7 @@
 
 mod admission;
 mod answer;
+mod called;
 mod columns;
 mod compute;
 mod count;
@@ -35,6 +36,7 @@ use pyo3::types::PyBytes;
 use rustix::event::{EventfdFlags, eventfd};
 
 use crate::answer::{Form, Told};
+use crate::called::Called;
 use crate::columns::{Code, Column, Columns, Kind};
 use crate::compute::Compute;
 use crate::count::Counts;
@@ -42,7 +44,7 @@ use crate::front::{Front, Rules};
 use crate::graph::Graph;
 use crate::http::Address;
 use crate::instructions::Runner;
-use crate::lane::{Trade, locked};
+use crate::lane::{Start, Trade, locked};
 use crate::request::Reader;
 use crate::translate::translated;
 
@@ -108,12 +110,14 @@ fn models(library: &str, model: &[u8], columns: usize, integers: bool, threads: 
     (0..threads).map(open).collect()
 }
 
-/// A compiled model that answers ordinary requests.
+/// A model that answers ordinary requests.
 #[pyclass(name = "Lane", frozen)]
 struct PyLane {
     trade: Arc<Trade>,
     /// One for each thread; none once they are started.
     models: Mutex<Models>,
+    /// Starts the threads.
+    start: Box<Start>,
 }
 
 #[pymethods]
@@ -132,16 +136,33 @@ impl PyLane {
         threads: usize,
         at_once: usize,
     ) -> PyResult<Self> {
-        let columns = columns_of(columns, table)?;
-        let form = form_of(form)?;
-        let integers = matches!(form.told, Told::Labels(..) | Told::Integers);
-        let models = models(library, model, columns.all.len(), integers, threads.max(1));
+        let trade = trade_of(columns, table, safe_square, form, at_once)?;
+        let models = models(library, model, trade.columns.all.len(), trade.form.integers(), threads.max(1));
         let models = Mutex::new(models.map_err(|error| PyRuntimeError::new_err(error.to_string()))?);
-        let trade = Arc::new(Trade { columns, form, safe_square, at_once: at_once.max(1) });
-        Ok(Self { trade, models })
+        Ok(Self { trade, models, start: Box::new(lane::start) })
     }
 
-    /// What computes: "instructions" of this module's, or "onnxruntime"; raises `RuntimeError` once there is a front.
+    /// A lane whose model is a Python function, asked by threads that `start` starts: see `called`.
+    #[staticmethod]
+    #[allow(clippy::needless_pass_by_value, clippy::too_many_arguments)] // as pyo3 gives arguments
+    fn calling(
+        py: Python<'_>,
+        ask: Py<PyAny>,
+        start: Py<PyAny>,
+        columns: Vec<GivenColumn>,
+        table: (bool, bool),
+        form: GivenForm,
+        threads: usize,
+        at_once: usize,
+    ) -> PyResult<Self> {
+        let trade = trade_of(columns, table, f64::INFINITY, form, at_once)?;
+        let (columns, integers) = (trade.columns.all.len(), trade.form.integers());
+        let one = |_| Box::new(Called { ask: ask.clone_ref(py), columns, integers }) as Box<dyn Compute>;
+        let models = Mutex::new((0..threads.max(1)).map(one).collect());
+        Ok(Self { trade, models, start: Box::new(move |name, job| called::start(&start, name, job)) })
+    }
+
+    /// What computes: "instructions" of this module's, "onnxruntime", or "python"; raises `RuntimeError` once there is a front.
     #[getter]
     fn computed_by(&self) -> PyResult<&'static str> {
         locked(&self.models).first().map(|model| model.by()).ok_or_else(begun)
@@ -169,9 +190,9 @@ impl PyLane {
 
     /// Answer what comes to listening sockets, which become the front's own, by rules; `bounds` are the upper ends of
     /// buckets that times are counted in. Raises `RuntimeError` when that was asked before.
-    fn front(&self, listening: Vec<i32>, rules: GivenRules, bounds: Vec<f64>) -> PyResult<PyFront> {
+    fn front(&self, py: Python<'_>, listening: Vec<i32>, rules: GivenRules, bounds: Vec<f64>) -> PyResult<PyFront> {
         let sockets = listening.into_iter().map(listener_of).collect();
-        let models = std::mem::take(&mut *locked(&self.models));
+        let models = py.detach(|| std::mem::take(&mut *locked(&self.models)));
         if models.is_empty() {
             return Err(begun());
         }
@@ -179,7 +200,7 @@ impl PyLane {
         let rung = Arc::clone(&bell);
         let tell = Box::new(move || rung.ring());
         let trade = Arc::clone(&self.trade);
-        let front = Front::start(sockets, trade, models, rules_of(rules), Counts::new(bounds), tell)?;
+        let front = Front::start(sockets, trade, models, &*self.start, rules_of(rules), Counts::new(bounds), tell)?;
         Ok(PyFront { front, bell })
     }
 }
@@ -297,6 +318,17 @@ fn rules_of(given: GivenRules) -> Rules {
         idle: Duration::from_secs_f64(idle),
         write: Duration::from_secs_f64(write),
     }
+}
+
+fn trade_of(
+    columns: Vec<GivenColumn>,
+    table: (bool, bool),
+    safe_square: f64,
+    form: GivenForm,
+    at_once: usize,
+) -> PyResult<Arc<Trade>> {
+    let (columns, form) = (columns_of(columns, table)?, form_of(form)?);
+    Ok(Arc::new(Trade { columns, form, safe_square, at_once: at_once.max(1) }))
 }
 
 fn columns_of(given: Vec<GivenColumn>, table: (bool, bool)) -> PyResult<Columns> {

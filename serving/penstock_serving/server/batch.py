@@ -5,7 +5,7 @@ computed apart, and theirs, so that a request that makes the model fail does so 
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from penstock_serving.model.frame import Matrix
 from penstock_serving.model.load import Model
@@ -13,6 +13,7 @@ from penstock_serving.protocol.call import Call
 from penstock_serving.server.engine import Computed, compute, joined, part
 from penstock_serving.server.observe import Observer
 from penstock_serving.server.task import Task
+from penstock_serving.server.turns import Turns
 
 MAX_TASKS = 64
 MAX_ROWS = 256
@@ -30,9 +31,9 @@ class Batch:
     """
 
     __slots__ = (
-        "_beat",
         "_model",
         "_observer",
+        "_turns",
         "calls",
         "computed_seconds",
         "observed",
@@ -41,12 +42,12 @@ class Batch:
         "written_seconds",
     )
 
-    def __init__(self, tasks: list[Task], model: Model, observer: Observer, beat: Callable[[], None]) -> None:
+    def __init__(self, tasks: list[Task], model: Model, observer: Observer, turns: Turns) -> None:
         self.tasks = tasks
         self.observed: list[Observed] = []
         self.calls: list[tuple[int, float]] = []
         self.read_seconds = self.computed_seconds = self.written_seconds = 0.0
-        self._model, self._observer, self._beat = model, observer, beat
+        self._model, self._observer, self._turns = model, observer, turns
 
     def run(self) -> None:
         """Read, compute and write every task; what goes wrong with one is its `error`. Raises nothing."""
@@ -67,12 +68,12 @@ class Batch:
                 self._compute(chunk)
 
     def _compute(self, pairs: list[_Pair]) -> None:
-        self._beat()
-        began = time.monotonic()
         calls = [call for _, call in pairs]
         call = calls[0] if len(calls) == 1 else joined(calls)
         try:
-            computed = compute(self._model, call)
+            with self._turns:
+                began = time.monotonic()
+                computed = compute(self._model, call)
         except BaseException as error:  # noqa: BLE001  (a model's own code may raise anything)
             if len(pairs) == 1:
                 pairs[0][0].error = error

@@ -24,6 +24,7 @@ from penstock_serving.server.handover import Handback, Handover
 from penstock_serving.server.lane.front import Front
 from penstock_serving.server.observe import Observer
 from penstock_serving.server.task import CallTask, Task
+from penstock_serving.server.turns import Turns
 from penstock_serving.server.work import Work
 
 LATE = "the prediction was not ready in time"
@@ -47,11 +48,17 @@ class Dispatcher:
     fail as not serving (which counts against the model, unlike saturation) until a call returns.
 
     `served` is told what the monitor is to know of rows that were answered. Where a `front` answers ordinary requests, it
-    is asked besides whether there is room for one more, and whether it is stuck.
+    is asked besides whether there is room for one more, and whether it is stuck. Calls of the model are `turns`, which
+    others may share.
     """
 
     def __init__(
-        self, model: Model, limits: Limits, served: Callable[[Matrix], None], front: Front | None = None
+        self,
+        model: Model,
+        limits: Limits,
+        served: Callable[[Matrix], None],
+        front: Front | None = None,
+        turns: Turns | None = None,
     ) -> None:
         self._front = front
         self._model, self._limits, self._served = model, limits, served
@@ -67,7 +74,7 @@ class Dispatcher:
         self._scheduled = False
         self._timer: asyncio.TimerHandle | None = None
         self._next_deadline = math.inf
-        self._began: dict[int, float] = {}
+        self._turns = Turns(limits.threads) if turns is None else turns
         self._loop = asyncio.get_running_loop()
         self._batches: Handover[Batch | None] = Handover()
         self._finished: Handback[tuple[Batch, float]] = Handback(self._ended)
@@ -84,8 +91,7 @@ class Dispatcher:
         one of the front's."""
         if self._front is not None and self._front.held_up_seconds > self._limits.timeout_seconds:
             return True
-        began = tuple(self._began.values())
-        return len(began) == self._limits.threads and now - max(began) > self._limits.timeout_seconds
+        return self._turns.held_up_seconds(now) > self._limits.timeout_seconds
 
     def submit(self, call: Call, patience_seconds: float) -> Awaitable[Computed]:
         """Compute a call; raises as `offer` does, and what the task went wrong with when awaited."""
@@ -128,7 +134,7 @@ class Dispatcher:
         while self._waiting and (self._free > 0 or self._ahead()):
             tasks = self._take()
             if tasks:
-                batch = Batch(tasks, self._model, self._observer, self._beat)
+                batch = Batch(tasks, self._model, self._observer, self._turns)
                 self._running.add(batch)
                 self._free -= 1
                 self._batches.put(batch)
@@ -163,18 +169,11 @@ class Dispatcher:
         return tasks
 
     def _work(self) -> None:
-        thread = threading.get_ident()
         while (batch := self._batches.get()) is not None:
-            self._beat()
             began = time.monotonic()
             batch.run()
-            del self._began[thread]
             seconds = time.monotonic() - began
             self._finished.put((batch, seconds))
-
-    def _beat(self) -> None:
-        """This thread begins a call of the model."""
-        self._began[threading.get_ident()] = time.monotonic()
 
     def _ended(self, finished: tuple[Batch, float]) -> None:
         batch, seconds = finished

@@ -28,13 +28,16 @@ from penstock_serving.server.feed import Feed
 from penstock_serving.server.grpc_port import GrpcPort
 from penstock_serving.server.http.limits import HttpLimits
 from penstock_serving.server.http.listener import Listener, Opened, raise_file_limit
+from penstock_serving.server.lane.errors import NoFrontError
 from penstock_serving.server.lane.front import Front
+from penstock_serving.server.lane.opening import open_front
 from penstock_serving.server.lifecycle import Lifecycle
 from penstock_serving.server.metrics import BUCKETS, ServerMetrics
 from penstock_serving.server.pages import Pages
 from penstock_serving.server.selftest import self_test
 from penstock_serving.server.shared import Shared, Telling
 from penstock_serving.server.tally import Tally
+from penstock_serving.server.turns import Turns
 from penstock_serving.server.workers import Workers, import_backend, is_graph
 
 T = TypeVar("T")
@@ -83,10 +86,11 @@ class Worker:
             feed.rows(observed)
 
         began = time.perf_counter()
-        front, way = _front(model, config)
+        turns = Turns(config.limits.threads)
+        front, way = _front(model, config, turns)
         model = replace(model, compiled=None)
         metrics.started("front", time.perf_counter() - began)
-        dispatcher = Dispatcher(model, config.limits, served, front)
+        dispatcher = Dispatcher(model, config.limits, served, front, turns)
         metrics.in_flight = lambda: dispatcher.in_flight
         metrics.work = dispatcher.work
         lifecycle = Lifecycle()
@@ -149,17 +153,13 @@ class Worker:
                 os._exit(contract.EXIT_RETRY)
 
 
-def _front(model: Model, config: Settings) -> tuple[Front | None, str]:
+def _front(model: Model, config: Settings, turns: Turns) -> tuple[Front | None, str]:
     """What answers ordinary requests natively, where it can be had, and how they are answered, in words."""
-    if model.compiled is None:
-        return None, "in Python"
-    # onnxruntime is paid for only where it serves
-    from penstock_serving.server.lane.opening import NoFrontError, open_front
-
     try:
-        return open_front(model, config.identity, config.limits.threads), "natively"
+        front = open_front(model, config.identity, config.limits.threads, turns)
     except NoFrontError as error:
         return None, f"in Python ({ascii(str(error))[1:-1]})"
+    return front, "natively but for the model" if model.compiled is None else "natively"
 
 
 async def _bound(variable: str, port: int, listening: Awaitable[T]) -> T:

@@ -1,1 +1,1 @@
-"""The native lane: ordinary requests of a compiled model, answered without Python; see `serving/native`."""
+"""The native lane: ordinary requests, answered natively but for what a model's own Python computes; see `serving/native`."""

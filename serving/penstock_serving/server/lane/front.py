@@ -62,7 +62,7 @@ class Front:
 
     @property
     def computed_by(self) -> str:
-        """What computes the model, before `start`: "instructions" of the native code's own, or "onnxruntime"."""
+        """What computes the model, before `start`: "instructions" of the native code's own, "onnxruntime" or "python"."""
         return str(self._lane.computed_by)
 
     def ask(self, bodies: Sequence[bytes]) -> Answers:

@@ -1,74 +1,73 @@
 """Opening the front for a loaded model, or saying why there is none."""
 
 import importlib
-from importlib.util import find_spec
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import orjson
 
-from penstock_serving.compile.opening import plan_of
-from penstock_serving.compile.prune import pruned
-from penstock_serving.compile.wire import MalformedError
 from penstock_serving.model.load import Model
 from penstock_serving.protocol import v2
 from penstock_serving.protocol.plan import plan
 from penstock_serving.server.batch import MAX_TASKS
-from penstock_serving.server.engine import compute
+from penstock_serving.server.engine import compute, joined, part
 from penstock_serving.server.identity import Identity
+from penstock_serving.server.lane.called import open_calling
+from penstock_serving.server.lane.errors import NoFrontError
 from penstock_serving.server.lane.front import Front
-from penstock_serving.server.lane.terms import Terms, terms
+from penstock_serving.server.turns import Turns
 
 MODULE = "penstock_lane"
-_ROWS = 32
-_MOST_COPIES = 8
-_COPIES_BYTES = 64 << 20
+_ROWS, _FEW_ROWS = 32, 4
 _NUMBERS = {0.00001: b"0.00001", 1e-7: b"1e-7", 1e15: b"1000000000000000.0", 1e16: b"1e+16", 5e-324: b"5e-324"}
 """How native code writes numbers; golden rows may have none of the kind that versions of orjson write differently."""
 
 
-class NoFrontError(Exception):
-    """Why Python answers every request."""
+def open_front(model: Model, identity: Identity, threads: int, turns: Turns | None = None) -> Front:
+    """What answers ordinary requests natively, shown on golden rows to answer as Python does; raises `NoFrontError`.
 
-
-def open_front(model: Model, identity: Identity, threads: int) -> Front:
-    """What answers ordinary requests natively, shown on golden rows to answer as Python does; raises `NoFrontError`."""
-    if model.compiled is None:
-        raise NoFrontError("the model is not compiled")
-    found = terms(plan_of(model.compiled), model.signature, identity)
-    if found is None:
-        raise NoFrontError("the model's default output is of a kind that native code does not write")
+    Where it calls Python for each batch, those calls are `turns`.
+    """
+    native = _native()
     at_once = MAX_TASKS if model.rows_independent else 1
-    copies = copies_of(model.compiled, threads)
-    lane = _lane(model.compiled, found, copies, at_once)
-    front = Front(lane, len(model.signature.columns), in_place_of_python=copies == threads)
-    _prove(front, model, identity)
+    if model.compiled is None:
+        front = open_calling(native, model, identity, threads, at_once, turns or Turns(threads))
+    else:
+        # onnxruntime is paid for only where it serves
+        from penstock_serving.server.lane.compiled import open_compiled
+
+        front = open_compiled(native, model.compiled, model.signature, identity, threads, at_once)
+    # A model is never called on the thread of an event loop: some may not be.
+    with ThreadPoolExecutor(1, "proof") as proof:
+        proof.submit(_prove, front, model, identity).result()
     return front
 
 
-def copies_of(model: bytes, threads: int) -> int:
-    """How many threads the lane has: each holds the model, so a large one has fewer than Python has predict threads."""
-    return max(1, min(threads, _MOST_COPIES, _COPIES_BYTES // len(model)))
+def _native() -> Any:
+    try:
+        return importlib.import_module(MODULE)
+    except ImportError as error:
+        raise NoFrontError(f"{MODULE} cannot be imported: {error}") from error
 
 
 def _prove(front: Front, model: Model, identity: Identity) -> None:
     if any(orjson.dumps(number) != written for number, written in _NUMBERS.items()):
         raise NoFrontError(f"orjson {orjson.__version__} writes numbers otherwise than it does")
     bodies = _golden(model)
-    # One by one, as Python is asked here: some operators round a row among others otherwise than a row alone.
-    answers = [front.ask([body]).bodies[0] for body in bodies]
-    if all(answer is None for answer in answers):
+    answers = front.ask(bodies).bodies
+    answered = [(body, answer) for body, answer in zip(bodies, answers, strict=True) if answer is not None]
+    if not answered:
         raise NoFrontError("it answers none of the golden rows")
-    for body, answer in zip(bodies, answers, strict=True):
-        if answer is not None and answer != _answer(model, identity, body):
-            raise NoFrontError("it answers a golden row otherwise than Python does")
+    if [answer for _, answer in answered] != _answers(model, identity, [body for body, _ in answered]):
+        raise NoFrontError("it answers a golden row otherwise than Python does")
 
 
 def _golden(model: Model) -> list[bytes]:
-    """Golden rows one by one: by the columns' names, and where the model takes that, by position."""
+    """Golden rows one by one: by the columns' names, and where the model takes that, by position. Few of them where each
+    is a call of the model."""
     inputs = orjson.loads(model.golden.request)["inputs"]
     bodies = []
-    for row in range(min(_ROWS, len(inputs[0]["data"]))):
+    for row in range(min(_ROWS if model.rows_independent else _FEW_ROWS, len(inputs[0]["data"]))):
         named = [item | {"shape": [1], "data": [item["data"][row]]} for item in inputs]
         bodies.append(orjson.dumps({"id": str(row), "inputs": named}))
         if plan(model.signature).all_double:
@@ -78,40 +77,18 @@ def _golden(model: Model) -> list[bytes]:
     return bodies
 
 
-def _answer(model: Model, identity: Identity, body: bytes) -> bytes:
-    call = v2.decode_call(body, None, model.signature)
-    outputs = compute(model, call).outputs
-    return v2.response(identity.name, call, outputs, identity.parameters, identity.version).body
-
-
-def _lane(model: bytes, terms: Terms, threads: int, at_once: int) -> Any:
-    """The native side; raises `NoFrontError`: not installed, no ONNX Runtime that it can open, a graph that it cannot."""
+def _answers(model: Model, identity: Identity, bodies: list[bytes]) -> list[bytes]:
+    """Python's answers, computed together where the lane has done so: a sum may end otherwise in other company."""
+    calls = [v2.decode_call(body, None, model.signature) for body in bodies]
     try:
-        native = importlib.import_module(MODULE)
-    except ImportError as error:
-        raise NoFrontError(f"{MODULE} cannot be imported: {error}") from error
-    try:
-        graph = pruned(model, terms.output)
-        answer = terms.answer
-        return native.Lane(
-            str(_library()),
-            graph,
-            [tuple(column) for column in terms.columns],
-            (terms.all_double, terms.all_take_missing),
-            terms.safe_square,
-            (*answer.template, *answer[1:]),
-            threads,
-            at_once,
-        )
-    except (MalformedError, RuntimeError, OSError, AttributeError, TypeError, ValueError) as error:
-        # the last three: a module of another version than this server
-        raise NoFrontError(f"the compiled form cannot be opened: {error}") from error
-
-
-def _library() -> Path:
-    """ONNX Runtime's shared library, as Python's package brings it; raises `NoFrontError`."""
-    package = find_spec("onnxruntime")
-    for folder in (package and package.submodule_search_locations) or ():
-        for found in Path(folder, "capi").glob("libonnxruntime.so*"):
-            return found
-    raise NoFrontError("ONNX Runtime is installed without its shared library")
+        if model.rows_independent:
+            whole = compute(model, joined(calls))
+            computed = [part(whole, row, row + 1) for row in range(len(calls))]
+        else:
+            computed = [compute(model, call) for call in calls]
+    except Exception as error:
+        raise NoFrontError(f"the model does not answer its golden rows one by one ({type(error).__name__})") from error
+    return [
+        v2.response(identity.name, call, one.outputs, identity.parameters, identity.version).body
+        for call, one in zip(calls, computed, strict=True)
+    ]

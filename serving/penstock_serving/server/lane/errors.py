@@ -1,0 +1,5 @@
+"""What is raised where there is no front."""
+
+
+class NoFrontError(Exception):
+    """Why Python answers every request."""
