@@ -1,4 +1,4 @@
-//! What the model takes: its columns, and how a JSON value becomes a number of the graph's input.
+//! What the model takes: its columns, and how a JSON value becomes a number of the model's input.
 
 use std::collections::HashMap;
 
@@ -17,7 +17,7 @@ pub enum Kind {
     Text,
 }
 
-/// A text's number in the graph's input, and the one that the monitor is told.
+/// A text's number in the model's input, and the one that the monitor is told.
 #[derive(Clone, Copy)]
 pub struct Code {
     pub graph: f64,

@@ -20,7 +20,7 @@ pub struct Counts {
     pub read_seconds: f64,
     pub computed_seconds: f64,
     pub written_seconds: f64,
-    /// Calls of the graph and their seconds, by the number of rows.
+    /// Calls of the model and their seconds, by the number of rows.
     pub calls: BTreeMap<usize, (u64, f64)>,
     /// When the last of them ended.
     pub last: Option<Instant>,

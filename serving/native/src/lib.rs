@@ -1,4 +1,5 @@
-//! Penstock's native lane: from the body of an ordinary inference request to the body of its answer, without Python.
+//! Penstock's native lane: from the body of an ordinary inference request to the body of its answer, without Python but
+//! for the call of a model that is not compiled.
 //!
 //! It answers only what it can answer exactly as the server's Python would, byte for byte. Everything else, a wrong
 //! request above all, it gives back unanswered, and Python answers. So it has no errors of its own to tell.

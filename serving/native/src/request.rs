@@ -10,7 +10,7 @@ const MAX_NAME: usize = 128;
 /// Rows of one request; more are computed with more care elsewhere.
 pub const MAX_ROWS: usize = 256;
 
-/// The rows of several requests, one after another: the graph's input and what the monitor is told, row by row.
+/// The rows of several requests, one after another: the model's input and what the monitor is told, row by row.
 #[derive(Default)]
 pub struct Rows {
     pub graph: Vec<f64>,
