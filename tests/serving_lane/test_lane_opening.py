@@ -21,7 +21,9 @@ from tests.serving_lane.lane_models import IDENTITY, ways
 
 
 class Fake:
-    """A native lane that answers every body by `answer`."""
+    """A native lane of one thread that answers every body by `answer`."""
+
+    threads = 1
 
     def __init__(self, answer: Callable[[bytes], bytes | None], *_given: object) -> None:
         self._answer = answer
@@ -141,17 +143,17 @@ def test_rows_that_depend_on_one_another_are_computed_request_by_request(
     independent: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     native = sys.modules[MODULE]
-    at_once: list[Any] = []
+    together: list[Any] = []
 
     def lane(*given: Any) -> Any:
-        at_once.append(given[-1])
+        together.append(given[-1])
         return native.Lane(*given)
 
     module = types.ModuleType(MODULE)
     module.Lane = lane
     monkeypatch.setitem(sys.modules, MODULE, module)
     open_front(replace(ways("regressor").model, rows_independent=independent), IDENTITY, 1)
-    assert at_once == [64 if independent else 1]
+    assert together == [(64 if independent else 1, 256, 64 << 10)]
 
 
 @pytest.mark.parametrize(
@@ -160,6 +162,11 @@ def test_rows_that_depend_on_one_another_are_computed_request_by_request(
 )
 def test_large_models_are_held_by_few_threads(megabytes: float, threads: int, copies: int) -> None:
     assert compiled.copies_of(bytes(int(megabytes * (1 << 20))), threads) == copies
+
+
+def test_a_model_that_threads_share_has_as_many_as_python_has() -> None:
+    assert open_front(ways("a forest").model, IDENTITY, 64).threads == 64
+    assert open_front(ways("regressor").model, IDENTITY, 64).threads == 8
 
 
 @pytest.mark.parametrize(("threads", "refuses"), [(1, True), (64, False)])

@@ -11,11 +11,9 @@ use crate::admission::Admission;
 use crate::answer::Form;
 use crate::columns::Columns;
 use crate::compute::Compute;
-use crate::request::{MAX_ROWS, Reader, Rows};
+use crate::request::{Reader, Rows};
 use crate::slice;
 
-/// Of bodies that are read together, so that nobody waits long for others.
-const MAX_BYTES: usize = 64 << 10;
 /// Of bodies that are read where they came in.
 const BRIEF_BYTES: usize = 16 << 10;
 const CLOSE: Duration = Duration::from_secs(1);
@@ -26,8 +24,15 @@ pub struct Trade {
     pub form: Form,
     /// Rows whose squares add up to at most this are surely taken by the model.
     pub safe_square: f64,
-    /// Requests that one thread takes together.
-    pub at_once: usize,
+    pub together: Together,
+}
+
+/// How much one thread takes together, so that nobody waits long for others: requests, their rows, their bytes.
+#[derive(Clone, Copy)]
+pub struct Together {
+    pub requests: usize,
+    pub rows: usize,
+    pub bytes: usize,
 }
 
 /// What a thread does.
@@ -120,7 +125,7 @@ impl Lane {
         let queue = Queue {
             waiting: VecDeque::new(),
             began: vec![None; models.len()],
-            admission: Admission::new(models.len(), trade.at_once, most),
+            admission: Admission::new(models.len(), trade.together.requests, most),
             idle: 0,
             closed: false,
         };
@@ -168,7 +173,7 @@ impl Lane {
         let shared = &*self.shared;
         let mut queue = locked(&shared.queue);
         let bytes: usize = queue.waiting.iter().map(|offer| offer.body.len()).sum();
-        let few = queue.waiting.len() <= shared.trade.at_once && bytes <= BRIEF_BYTES;
+        let few = queue.waiting.len() <= shared.trade.together.requests && bytes <= BRIEF_BYTES;
         let idle = queue.idle == shared.models.len() && !queue.closed;
         if !few || !idle || !queue.admission.is_brief(queue.waiting.len()) {
             return None;
@@ -276,7 +281,7 @@ fn next(shared: &Shared, number: usize) -> Option<Vec<Offer>> {
             let waited = now.saturating_duration_since(first.arrived);
             queue.admission.began(waited, now);
             queue.began[number] = Some(now);
-            let count = together(queue.waiting.iter().map(|offer| offer.body.len()), shared.trade.at_once);
+            let count = shared.trade.together.first(queue.waiting.iter().map(|offer| offer.body.len()));
             let taken = queue.waiting.drain(..count).collect();
             if queue.idle > 0 && !queue.waiting.is_empty() {
                 shared.given.notify_one();
@@ -289,14 +294,16 @@ fn next(shared: &Shared, number: usize) -> Option<Vec<Offer>> {
     }
 }
 
-/// How many of the bodies of these sizes are taken together: `most`, and of few bytes, but one at least.
-fn together(sizes: impl Iterator<Item = usize>, most: usize) -> usize {
-    let mut bytes = 0;
-    let fits = sizes.take(most).take_while(|size| {
-        bytes += size;
-        bytes <= MAX_BYTES
-    });
-    fits.count().max(1)
+impl Together {
+    /// How many of the bodies of these sizes are taken: one at least.
+    fn first(self, sizes: impl Iterator<Item = usize>) -> usize {
+        let mut bytes = 0;
+        let fits = sizes.take(self.requests).take_while(|size| {
+            bytes += size;
+            bytes <= self.bytes
+        });
+        fits.count().max(1)
+    }
 }
 
 fn nothing(count: usize) -> Done {
@@ -332,7 +339,7 @@ pub fn answer(trade: &Trade, model: &mut dyn Compute, reader: &mut Reader, bodie
     done.read_seconds = began.elapsed().as_secs_f64();
     let mut rest = asked.as_slice();
     while !rest.is_empty() {
-        let (chunk, more) = rest.split_at(fitting(rest));
+        let (chunk, more) = rest.split_at(fitting(rest, trade.together.rows));
         compute(trade, model, &rows, chunk, &mut done);
         rest = more;
     }
@@ -343,10 +350,10 @@ fn safe(rows: &[f64], width: usize, most: f64) -> bool {
     most == f64::INFINITY || rows.chunks(width).all(|row| row.iter().map(|value| value * value).sum::<f64>() <= most)
 }
 
-/// How many of the first requests are computed together: of at most `MAX_ROWS` rows, and at least one.
-fn fitting(asked: &[Asked<'_>]) -> usize {
+/// How many of the first requests are computed together: of so many rows at most, and at least one.
+fn fitting(asked: &[Asked<'_>], most: usize) -> usize {
     let first = asked[0].first;
-    asked.iter().take_while(|request| request.first + request.rows - first <= MAX_ROWS).count().max(1)
+    asked.iter().take_while(|request| request.first + request.rows - first <= most).count().max(1)
 }
 
 /// Compute requests together; where that fails, halves of them apart, and theirs, so that one that makes the model fail
@@ -410,6 +417,7 @@ mod tests {
     use crate::compute::Take;
 
     const BAD: f64 = -1.0;
+    const TOGETHER: Together = Together { requests: 64, rows: 256, bytes: 1000 };
 
     /// Answers every row with itself, but none beside `BAD`; tells what it was asked, and may be held up.
     struct Echo {
@@ -456,7 +464,7 @@ mod tests {
             width: 0,
             observed: true,
         };
-        Trade { columns, form, safe_square: f64::INFINITY, at_once: 64 }
+        Trade { columns, form, safe_square: f64::INFINITY, together: TOGETHER }
     }
 
     fn body(value: f64) -> Vec<u8> {
@@ -553,16 +561,16 @@ mod tests {
                 .collect();
             let (mut rest, mut found) = (asked.as_slice(), Vec::new());
             while !rest.is_empty() {
-                let count = fitting(rest);
+                let count = fitting(rest, TOGETHER.rows);
                 found.push(count);
                 rest = &rest[count..];
             }
             found
         };
         assert_eq!(sizes(&[1, 1, 1]), [3]);
-        assert_eq!(sizes(&[MAX_ROWS, 1]), [1, 1]);
-        assert_eq!(sizes(&[MAX_ROWS - 1, 1, 1]), [2, 1]);
-        assert_eq!(sizes(&[200, 100, MAX_ROWS, 10, 246, 1]), [1, 1, 1, 2, 1]);
+        assert_eq!(sizes(&[TOGETHER.rows, 1]), [1, 1]);
+        assert_eq!(sizes(&[TOGETHER.rows - 1, 1, 1]), [2, 1]);
+        assert_eq!(sizes(&[200, 100, TOGETHER.rows, 10, 246, 1]), [1, 1, 1, 2, 1]);
     }
 
     #[test]
@@ -570,12 +578,12 @@ mod tests {
         let table = [
             (&[10, 10, 10][..], 3),
             (&[10; 70], 64),
-            (&[MAX_BYTES, 1], 1),
-            (&[MAX_BYTES + 1, 1], 1),
-            (&[1, MAX_BYTES - 1, 1], 2),
+            (&[TOGETHER.bytes, 1], 1),
+            (&[TOGETHER.bytes + 1, 1], 1),
+            (&[1, TOGETHER.bytes - 1, 1], 2),
         ];
         for (sizes, count) in table {
-            assert_eq!(together(sizes.iter().copied(), 64), count, "{sizes:?}");
+            assert_eq!(TOGETHER.first(sizes.iter().copied()), count, "{sizes:?}");
         }
     }
 }

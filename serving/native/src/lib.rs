@@ -45,7 +45,7 @@ use crate::front::{Front, Rules};
 use crate::graph::Graph;
 use crate::http::Address;
 use crate::instructions::Runner;
-use crate::lane::{Start, Trade, locked};
+use crate::lane::{Start, Together, Trade, locked};
 use crate::request::Reader;
 use crate::translate::translated;
 
@@ -99,16 +99,17 @@ fn environment(library: &str) -> Result<Environment, Failure> {
     Ok(made)
 }
 
-/// A model for each thread: by instructions where there are some for all of it, else by ONNX Runtime, which only then is
-/// loaded.
-fn models(library: &str, model: &[u8], columns: usize, integers: bool, threads: usize) -> Result<Models, Failure> {
+/// A model for each thread: by instructions where there are some for all of it, which threads share; else by ONNX Runtime,
+/// which only then is loaded, and for fewer threads, as each has a copy of its own.
+fn models(library: &str, model: &[u8], trade: &Trade, threads: usize, copies: usize) -> Result<Models, Failure> {
+    let (columns, integers) = (trade.columns.all.len(), trade.form.integers());
     if let Some(program) = translated(model, columns, integers) {
         let program = Arc::new(program);
         return Ok((0..threads).map(|_| Box::new(Runner::new(Arc::clone(&program))) as Box<dyn Compute>).collect());
     }
     let environment = environment(library)?;
     let open = |_| Ok(Box::new(Graph::open(&environment, model, columns, integers)?) as Box<dyn Compute>);
-    (0..threads).map(open).collect()
+    (0..copies).map(open).collect()
 }
 
 /// A model that answers ordinary requests.
@@ -123,8 +124,8 @@ struct PyLane {
 
 #[pymethods]
 impl PyLane {
-    /// Open ONNX Runtime's library and the graph, once for each thread; `at_once` requests are computed together. Raises
-    /// `RuntimeError` where that fails.
+    /// Open a compiled model for `threads` threads, for `copies` where each has to hold it; so many requests, rows and bytes
+    /// are taken `together`. Raises `RuntimeError` where that fails.
     #[new]
     #[allow(clippy::too_many_arguments)]
     fn new(
@@ -135,10 +136,11 @@ impl PyLane {
         safe_square: f64,
         form: GivenForm,
         threads: usize,
-        at_once: usize,
+        copies: usize,
+        together: (usize, usize, usize),
     ) -> PyResult<Self> {
-        let trade = trade_of(columns, table, safe_square, form, at_once)?;
-        let models = models(library, model, trade.columns.all.len(), trade.form.integers(), threads.max(1));
+        let trade = trade_of(columns, table, safe_square, form, together)?;
+        let models = models(library, model, &trade, threads.max(1), copies.max(1));
         let models = Mutex::new(models.map_err(|error| PyRuntimeError::new_err(error.to_string()))?);
         Ok(Self { trade, models, start: Box::new(lane::start) })
     }
@@ -154,9 +156,9 @@ impl PyLane {
         table: (bool, bool),
         form: GivenForm,
         threads: usize,
-        at_once: usize,
+        together: (usize, usize, usize),
     ) -> PyResult<Self> {
-        let trade = trade_of(columns, table, f64::INFINITY, form, at_once)?;
+        let trade = trade_of(columns, table, f64::INFINITY, form, together)?;
         let (columns, integers) = (trade.columns.all.len(), trade.form.integers());
         let one = |_| Box::new(Called { ask: ask.clone_ref(py), columns, integers }) as Box<dyn Compute>;
         let models = Mutex::new((0..threads.max(1)).map(one).collect());
@@ -169,6 +171,12 @@ impl PyLane {
         locked(&self.models).first().map(|model| model.by()).ok_or_else(begun)
     }
 
+    /// How many threads it has, or will have; raises `RuntimeError` once there is a front.
+    #[getter]
+    fn threads(&self) -> PyResult<usize> {
+        Some(locked(&self.models).len()).filter(|count| *count > 0).ok_or_else(begun)
+    }
+
     /// Answer bodies here and now, as many together as may be; raises `RuntimeError` once there is a front.
     #[allow(clippy::needless_pass_by_value)] // as pyo3 gives arguments
     fn ask(&self, py: Python<'_>, bodies: Vec<Vec<u8>>) -> PyResult<Asked> {
@@ -178,7 +186,7 @@ impl PyLane {
             models.first_mut().map(|model| {
                 let mut reader = Reader::default();
                 let answer = |some| lane::answer(&self.trade, &mut **model, &mut reader, some);
-                bodies.chunks(self.trade.at_once).map(answer).collect::<Vec<_>>()
+                bodies.chunks(self.trade.together.requests).map(answer).collect::<Vec<_>>()
             })
         });
         let done = done.ok_or_else(begun)?;
@@ -326,10 +334,12 @@ fn trade_of(
     table: (bool, bool),
     safe_square: f64,
     form: GivenForm,
-    at_once: usize,
+    together: (usize, usize, usize),
 ) -> PyResult<Arc<Trade>> {
     let (columns, form) = (columns_of(columns, table)?, form_of(form)?);
-    Ok(Arc::new(Trade { columns, form, safe_square, at_once: at_once.max(1) }))
+    let (requests, rows, bytes) = together;
+    let together = Together { requests: requests.max(1), rows, bytes };
+    Ok(Arc::new(Trade { columns, form, safe_square, together }))
 }
 
 fn columns_of(given: Vec<GivenColumn>, table: (bool, bool)) -> PyResult<Columns> {

@@ -21,7 +21,7 @@ from penstock_serving.server.engine import Computed, compute
 from penstock_serving.server.identity import Identity
 from penstock_serving.server.lane.errors import NoFrontError
 from penstock_serving.server.lane.front import Front
-from penstock_serving.server.lane.terms import AnswerTerms, column_terms, labels, numbers
+from penstock_serving.server.lane.terms import AnswerTerms, Together, column_terms, labels, numbers
 from penstock_serving.server.turns import Turns
 
 _TOLD = {Datatype.FP64: "double", Datatype.FP32: "single", Datatype.INT64: "integers"}
@@ -37,7 +37,9 @@ class CallingFront(Front):
         return 0.0
 
 
-def open_calling(native: Any, model: Model, identity: Identity, threads: int, at_once: int, turns: Turns) -> Front:
+def open_calling(
+    native: Any, model: Model, identity: Identity, threads: int, together: Together, turns: Turns
+) -> Front:
     """The front whose lane calls the model; raises `NoFrontError`: columns that it does not read, an answer that it does
     not write, a module of another version."""
     signature = model.signature
@@ -56,7 +58,7 @@ def open_calling(native: Any, model: Model, identity: Identity, threads: int, at
             (checks.all_double, checks.all_take_missing),
             (*answer.template, *answer[1:]),
             threads,
-            at_once,
+            together,
         )
     except (AttributeError, TypeError, ValueError) as error:
         raise NoFrontError(f"it is of another version than this server: {error}") from error

@@ -24,6 +24,7 @@ from penstock_serving.server.lane.terms import (
     AnswerTerms,
     ColumnTerms,
     Terms,
+    Together,
     column_terms,
     is_observed,
     labels,
@@ -36,14 +37,13 @@ _COPIES_BYTES = 64 << 20
 
 
 def open_compiled(
-    native: Any, model: bytes, signature: Signature, identity: Identity, threads: int, at_once: int
+    native: Any, model: bytes, signature: Signature, identity: Identity, threads: int, together: Together
 ) -> Front:
     """The front whose lane holds the model on each thread; raises `NoFrontError`: an answer that it does not write, no ONNX
     Runtime that it can open, a graph that it cannot."""
     found = terms(plan_of(model), signature, identity)
     if found is None:
         raise NoFrontError("the model's default output is of a kind that native code does not write")
-    copies = copies_of(model, threads)
     try:
         lane = native.Lane(
             str(_library()),
@@ -52,17 +52,20 @@ def open_compiled(
             (found.all_double, found.all_take_missing),
             found.safe_square,
             (*found.answer.template, *found.answer[1:]),
-            copies,
-            at_once,
+            threads,
+            copies_of(model, threads),
+            together,
         )
+        in_place = lane.threads == threads
     except (MalformedError, RuntimeError, OSError, AttributeError, TypeError, ValueError) as error:
         # the last three: a module of another version than this server
         raise NoFrontError(f"the compiled form cannot be opened: {error}") from error
-    return Front(lane, len(signature.columns), in_place_of_python=copies == threads)
+    return Front(lane, len(signature.columns), in_place_of_python=in_place)
 
 
 def copies_of(model: bytes, threads: int) -> int:
-    """How many threads the lane has: each holds the model, so a large one has fewer than Python has predict threads."""
+    """How many threads the lane has at most where each holds the model: fewer than Python has predict threads for a large
+    one."""
     return max(1, min(threads, _MOST_COPIES, _COPIES_BYTES // len(model)))
 
 

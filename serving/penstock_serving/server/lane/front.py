@@ -65,6 +65,11 @@ class Front:
         """What computes the model, before `start`: "instructions" of the native code's own, "onnxruntime" or "python"."""
         return str(self._lane.computed_by)
 
+    @property
+    def threads(self) -> int:
+        """How many threads it will have, before `start`."""
+        return int(self._lane.threads)
+
     def ask(self, bodies: Sequence[bytes]) -> Answers:
         """Answer bodies together, before `start`."""
         answers, rows, observed = self._lane.ask(list(bodies))

@@ -9,12 +9,13 @@ import orjson
 from penstock_serving.model.load import Model
 from penstock_serving.protocol import v2
 from penstock_serving.protocol.plan import plan
-from penstock_serving.server.batch import MAX_TASKS
+from penstock_serving.server.batch import MAX_BYTES, MAX_ROWS, MAX_TASKS
 from penstock_serving.server.engine import compute, joined, part
 from penstock_serving.server.identity import Identity
 from penstock_serving.server.lane.called import open_calling
 from penstock_serving.server.lane.errors import NoFrontError
 from penstock_serving.server.lane.front import Front
+from penstock_serving.server.lane.terms import Together
 from penstock_serving.server.turns import Turns
 
 MODULE = "penstock_lane"
@@ -29,14 +30,14 @@ def open_front(model: Model, identity: Identity, threads: int, turns: Turns | No
     Where it calls Python for each batch, those calls are `turns`.
     """
     native = _native()
-    at_once = MAX_TASKS if model.rows_independent else 1
+    together = Together(MAX_TASKS if model.rows_independent else 1, MAX_ROWS, MAX_BYTES)
     if model.compiled is None:
-        front = open_calling(native, model, identity, threads, at_once, turns or Turns(threads))
+        front = open_calling(native, model, identity, threads, together, turns or Turns(threads))
     else:
         # onnxruntime is paid for only where it serves
         from penstock_serving.server.lane.compiled import open_compiled
 
-        front = open_compiled(native, model.compiled, model.signature, identity, threads, at_once)
+        front = open_compiled(native, model.compiled, model.signature, identity, threads, together)
     # A model is never called on the thread of an event loop: some may not be.
     with ThreadPoolExecutor(1, "proof") as proof:
         proof.submit(_prove, front, model, identity).result()

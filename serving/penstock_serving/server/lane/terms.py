@@ -28,6 +28,14 @@ _MOST = sys.float_info.max
 _KINDS = {Datatype.BOOL: "truth", Datatype.INT64: "integer", Datatype.BYTES: "text"}
 
 
+class Together(NamedTuple):
+    """How much one thread takes together: requests, their rows, the bytes of their bodies."""
+
+    requests: int
+    rows: int
+    bytes: int
+
+
 class ColumnTerms(NamedTuple):
     """One column. `missing` and `unseen` are None where null, or a text that is not in `words`, is not for the lane."""
 
