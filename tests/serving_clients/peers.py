@@ -134,7 +134,8 @@ def main() -> int:
     parser.add_argument("what", choices=["clients", "servers"])
     parser.add_argument("--folder", type=Path, help="where everything is written (default: a temporary folder)")
     options = parser.parse_args()
-    folder = options.folder or Path(tempfile.mkdtemp(prefix="peers-"))
+    # absolute: the servers read paths in it from folders of their own
+    folder = (options.folder or Path(tempfile.mkdtemp(prefix="peers-"))).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     right = clients(folder) if options.what == "clients" else servers(folder)
     return 0 if right else 1

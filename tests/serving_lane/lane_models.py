@@ -190,7 +190,15 @@ def ways(kind: str) -> Ways:
     """The model of a kind, packed and opened once."""
     if kind in CALLED:
         return _called(kind)
-    make, frame, target = MODELS[kind]
+    found = opened(MODELS[kind])
+    if not kind.startswith("bounded"):
+        return found
+    return _opened(replace(found.model, signature=_bounded(found.signature, found.rows)), found.rows)
+
+
+def opened(made: Made) -> Ways:
+    """A model, packed and opened."""
+    make, frame, target = made
     columns = frame()
     rows = matrix(columns)
     with warnings.catch_warnings():
@@ -199,28 +207,30 @@ def ways(kind: str) -> Ways:
     signature, reference = read_signature(estimator, columns)
     result = compile_and_prove(estimator, signature, reference)
     assert isinstance(result, Proven), result.reason
-    if kind.startswith("bounded"):
-        signature = _bounded(signature, rows)
-    golden = Golden(orjson.dumps(v2.encode_request(_taken(rows, signature)[:16], signature, [])), ())
     model = Model(
         open_bytes(result.model, signature),
         signature,
-        golden,
+        Golden(b"", ()),
         IDENTITY.digest,
         "onnx",
         rows_independent=True,
         compiled=result.model,
     )
+    return _opened(model, rows)
+
+
+def _opened(model: Model, rows: Matrix) -> Ways:
+    signature = model.signature
+    golden = Golden(orjson.dumps(v2.encode_request(_taken(rows, signature)[:16], signature, [])), ())
+    model = replace(model, golden=golden)
     return Ways(model, open_front(model, IDENTITY, 1), rows)
 
 
 def _called(kind: str) -> Ways:
     estimator, signature, rows = estimator_of(kind)
-    golden = Golden(orjson.dumps(v2.encode_request(rows[:16], signature, [])), ())
-    model = Model(
-        methods_of(estimator, signature), signature, golden, IDENTITY.digest, "scikit-learn", rows_independent=True
-    )
-    return Ways(model, open_front(model, IDENTITY, 1), rows)
+    methods = methods_of(estimator, signature)
+    model = Model(methods, signature, Golden(b"", ()), IDENTITY.digest, "scikit-learn", rows_independent=True)
+    return _opened(model, rows)
 
 
 def _taken(rows: Matrix, signature: Signature) -> Matrix:

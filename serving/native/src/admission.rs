@@ -8,6 +8,8 @@ const INTERVAL: Duration = Duration::from_millis(250);
 const LEAST_PER_THREAD: usize = 4;
 const SHARE: f64 = 0.1;
 const WORTH_REFUSING_SECONDS: f64 = 100e-6;
+/// Some ways to another thread and back.
+const BRIEF_SECONDS: f64 = 100e-6;
 
 /// Decides by the time that batches take.
 pub struct Admission {
@@ -39,6 +41,13 @@ impl Admission {
         #[allow(clippy::cast_precision_loss)]
         let batches = (1 + waiting / (self.threads * self.at_once)) as f64;
         batches * self.seconds <= bound
+    }
+
+    /// Whether so many requests surely take little time, by what the last ones took; not before there were any.
+    pub fn is_brief(&self, requests: usize) -> bool {
+        #[allow(clippy::cast_precision_loss)]
+        let these = self.each * requests as f64;
+        self.seconds > 0.0 && self.seconds.max(these) <= BRIEF_SECONDS
     }
 
     /// The oldest request, which had waited for so long, is begun at `now`.
@@ -94,6 +103,17 @@ mod tests {
         assert!(!admission.admits(100, 64, start + Duration::from_millis(260)));
         admission.began(Duration::from_millis(10), start + Duration::from_millis(270));
         assert!(admission.admits(100, 64, start + Duration::from_millis(280)));
+    }
+
+    #[test]
+    fn what_is_brief_was_seen_to_be() {
+        let mut admission = Admission::new(1, 64, 1000);
+        assert!(!admission.is_brief(1), "nothing was seen");
+        admission.ended(10e-6, 1);
+        assert!(admission.is_brief(1) && admission.is_brief(9));
+        assert!(!admission.is_brief(11));
+        admission.ended(0.002, 64);
+        assert!(!admission.is_brief(1), "a call takes as long for one request as for many");
     }
 
     #[test]

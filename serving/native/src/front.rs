@@ -21,6 +21,7 @@ use crate::compute::Compute;
 use crate::count::Counts;
 use crate::http::{Address, Found, MAX_HEAD};
 use crate::lane::{Caller, Done, Lane, Start, Trade, locked};
+use crate::request::Reader;
 use crate::slice;
 
 /// What wakes the thread: the lane's answers, and what Python asks.
@@ -129,6 +130,8 @@ impl Front {
             asked: 0,
             held: 0,
             offered: false,
+            reader: Reader::default(),
+            piece: Box::new([0; READ]),
             waiting_to_accept: false,
             busy: false,
             date: (Instant::now(), httpdate::fmt_http_date(SystemTime::now())),
@@ -208,6 +211,9 @@ struct Desk {
     /// Bytes that were read and are not answered.
     held: usize,
     offered: bool,
+    reader: Reader,
+    /// What is read at once.
+    piece: Box<[u8; READ]>,
     /// Whether connections wait that could not be accepted.
     waiting_to_accept: bool,
     /// Whether something may be under way.
@@ -238,17 +244,29 @@ impl Desk {
                     Token(place) => self.moved(place),
                 }
             }
-            if self.offered {
-                self.offered = false;
-                self.shared.lane.wake();
-            }
             let now = Instant::now();
             if now - looked >= pause || self.draining() {
                 looked = now;
                 self.look(now);
             }
+            self.compute();
             self.shared.asked.store(self.asked, Ordering::Release);
         }
+    }
+
+    /// See to it that what was offered is computed: here, or by a thread. What callers had sent beforehand, and comes up as
+    /// they are answered, is for a thread: others wait to be read.
+    fn compute(&mut self) {
+        if !std::mem::take(&mut self.offered) {
+            return;
+        }
+        if let Some(done) = self.shared.lane.answer_here(&mut self.reader) {
+            self.answer(Instant::now(), done);
+            if !std::mem::take(&mut self.offered) {
+                return;
+            }
+        }
+        self.shared.lane.wake();
     }
 
     fn draining(&self) -> bool {
@@ -329,7 +347,7 @@ impl Desk {
         let before = connection.bytes.len();
         // Of what comes after a request that is asked, no more than a piece is taken before the answer.
         let most = connection.asked.as_ref().map_or(MAX_HEAD + max_body, |asked| asked.end);
-        let there = read(connection, most + READ);
+        let there = read(connection, &mut self.piece, most + READ);
         self.held += connection.bytes.len() - before;
         match there {
             false => Fate::Ends,
@@ -351,7 +369,7 @@ impl Desk {
             Found::Other => Fate::GoesToPython,
             Found::Whole { body, end, patience } => {
                 let lane = &self.shared.lane;
-                if draining || !lane.admits(self.asked, now) || lane.held_up(now) > rules.timeout {
+                if draining || !lane.takes(self.asked, now, rules.timeout) {
                     return Fate::GoesToPython;
                 }
                 let patience = patience.map_or(rules.timeout, Duration::from_millis).min(rules.timeout);
@@ -513,14 +531,13 @@ enum Message {
 }
 
 /// Read what is there, up to `most` bytes in all; tells whether the caller is still there.
-fn read(connection: &mut Connection, most: usize) -> bool {
-    let mut piece = [0; READ];
+fn read(connection: &mut Connection, piece: &mut [u8; READ], most: usize) -> bool {
     loop {
         connection.unread = connection.bytes.len() > most - READ;
         if connection.unread {
             return true;
         }
-        match connection.stream.read(&mut piece) {
+        match connection.stream.read(piece) {
             Ok(0) => return false,
             Ok(count) => {
                 if connection.bytes.is_empty() {

@@ -46,6 +46,10 @@ impl Graph {
 }
 
 impl Compute for Graph {
+    fn by(&self) -> &'static str {
+        "onnxruntime"
+    }
+
     fn compute(&mut self, rows: &[f64], take: &mut Take<'_>) {
         // An error leaves the rows without an answer, which is what `Compute` promises of it.
         let _ = self.run(rows, take);

@@ -16,6 +16,8 @@ use crate::slice;
 
 /// Of bodies that are read together, so that nobody waits long for others.
 const MAX_BYTES: usize = 64 << 10;
+/// Of bodies that are read where they came in.
+const BRIEF_BYTES: usize = 16 << 10;
 const CLOSE: Duration = Duration::from_secs(1);
 
 /// What makes an answer of a request.
@@ -75,8 +77,18 @@ struct Queue {
     closed: bool,
 }
 
+impl Queue {
+    fn held_up(&self, now: Instant) -> Duration {
+        let spent =
+            |began: &Option<Instant>| began.map_or(Duration::ZERO, |began| now.saturating_duration_since(began));
+        self.began.iter().map(spent).min().unwrap_or_default()
+    }
+}
+
 struct Shared {
     trade: Arc<Trade>,
+    /// One for each thread, which has it while it is at work.
+    models: Vec<Mutex<Box<dyn Compute>>>,
     queue: Mutex<Queue>,
     given: Condvar,
     done: Mutex<Vec<Done>>,
@@ -113,12 +125,14 @@ impl Lane {
             closed: false,
         };
         let (queue, done) = (Mutex::new(queue), Mutex::new(Vec::new()));
-        let shared = Arc::new(Shared { trade, queue, given: Condvar::new(), done, tell });
+        let numbers = 0..models.len();
+        let models = models.into_iter().map(Mutex::new).collect();
+        let shared = Arc::new(Shared { trade, models, queue, given: Condvar::new(), done, tell });
         let lane = Self { shared, threads: Arc::new(()) };
-        for (number, model) in models.into_iter().enumerate() {
+        for number in numbers {
             let (shared, thread) = (Arc::clone(&lane.shared), Arc::clone(&lane.threads));
             let job = move || {
-                work(&shared, number, model);
+                work(&shared, number);
                 drop(thread);
             };
             if let Err(error) = start(format!("lane-{number}"), Box::new(job)) {
@@ -148,9 +162,40 @@ impl Lane {
         }
     }
 
+    /// Answer all that waits, here and now, where that is brief: no thread is at work, and what waits takes no longer than
+    /// its way to a thread and back. What does not, or may wait for something, is left to the threads.
+    pub fn answer_here(&self, reader: &mut Reader) -> Option<Done> {
+        let shared = &*self.shared;
+        let mut queue = locked(&shared.queue);
+        let bytes: usize = queue.waiting.iter().map(|offer| offer.body.len()).sum();
+        let few = queue.waiting.len() <= shared.trade.at_once && bytes <= BRIEF_BYTES;
+        let idle = queue.idle == shared.models.len() && !queue.closed;
+        if !few || !idle || !queue.admission.is_brief(queue.waiting.len()) {
+            return None;
+        }
+        let mut model = shared.models.first()?.try_lock().ok().filter(|model| model.never_waits())?;
+        let began = Instant::now();
+        let first = queue.waiting.front()?;
+        let waited = began.saturating_duration_since(first.arrived);
+        queue.admission.began(waited, began);
+        let offers: Vec<_> = queue.waiting.drain(..).collect();
+        drop(queue);
+        let done = batch(shared, &mut **model, reader, &offers, began);
+        drop(model);
+        ended(&mut locked(&shared.queue), &done, began);
+        Some(done)
+    }
+
     /// What is done.
     pub fn take(&self) -> Vec<Done> {
         std::mem::take(&mut *locked(&self.shared.done))
+    }
+
+    /// Whether one more is taken while so many are held: there is room, and not every thread is in one batch for longer
+    /// than `patience`.
+    pub fn takes(&self, held: usize, now: Instant, patience: Duration) -> bool {
+        let queue = locked(&self.shared.queue);
+        queue.admission.admits(held, queue.waiting.len(), now) && queue.held_up(now) <= patience
     }
 
     /// Whether one more is let in while so many are held.
@@ -161,10 +206,7 @@ impl Lane {
 
     /// For how long every thread has been in one batch; nothing where one is not.
     pub fn held_up(&self, now: Instant) -> Duration {
-        let queue = locked(&self.shared.queue);
-        let spent =
-            |began: &Option<Instant>| began.map_or(Duration::ZERO, |began| now.saturating_duration_since(began));
-        queue.began.iter().map(spent).min().unwrap_or_default()
+        locked(&self.shared.queue).held_up(now)
     }
 
     /// Finish what was begun, and nothing more. A thread that does not come to an end soon is left to itself: it cannot be
@@ -188,29 +230,37 @@ pub fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn work(shared: &Shared, number: usize, mut model: Box<dyn Compute>) {
+fn work(shared: &Shared, number: usize) {
     slice::shorten();
     let mut reader = Reader::default();
     while let Some(offers) = next(shared, number) {
         let began = Instant::now();
-        let queued = offers.iter().map(|offer| (began - offer.arrived).as_secs_f64()).sum();
-        let bodies: Vec<&[u8]> = offers.iter().map(|offer| &*offer.body).collect();
-        let attempt = AssertUnwindSafe(|| answer(&shared.trade, &mut *model, &mut reader, &bodies));
-        // What fails here, whatever it is, is answered by the other way.
-        let mut done = catch_unwind(attempt).unwrap_or_else(|_| nothing(bodies.len()));
-        done.callers = offers.iter().map(|offer| offer.caller).collect();
-        done.queued_seconds = queued;
-        // What is left to Python takes no time here, and says nothing of what the others take.
-        let computed = !done.calls.is_empty();
-        locked(&shared.done).push(done);
+        let done = batch(shared, &mut **locked(&shared.models[number]), &mut reader, &offers, began);
         {
             let mut queue = locked(&shared.queue);
             queue.began[number] = None;
-            if computed {
-                queue.admission.ended(began.elapsed().as_secs_f64(), offers.len());
-            }
+            ended(&mut queue, &done, began);
         }
+        locked(&shared.done).push(done);
         (shared.tell)();
+    }
+}
+
+/// Answer offers together, whatever happens: what fails is answered by the other way.
+fn batch(shared: &Shared, model: &mut dyn Compute, reader: &mut Reader, offers: &[Offer], began: Instant) -> Done {
+    let queued = offers.iter().map(|offer| began.saturating_duration_since(offer.arrived).as_secs_f64()).sum();
+    let bodies: Vec<&[u8]> = offers.iter().map(|offer| &*offer.body).collect();
+    let attempt = AssertUnwindSafe(|| answer(&shared.trade, model, reader, &bodies));
+    let mut done = catch_unwind(attempt).unwrap_or_else(|_| nothing(bodies.len()));
+    done.callers = offers.iter().map(|offer| offer.caller).collect();
+    done.queued_seconds = queued;
+    done
+}
+
+/// What is left to Python takes no time here, and says nothing of what the others take.
+fn ended(queue: &mut Queue, done: &Done, began: Instant) {
+    if !done.calls.is_empty() {
+        queue.admission.ended(began.elapsed().as_secs_f64(), done.callers.len());
     }
 }
 
@@ -368,6 +418,10 @@ mod tests {
     }
 
     impl Compute for Echo {
+        fn by(&self) -> &'static str {
+            "nothing"
+        }
+
         fn compute(&mut self, rows: &[f64], take: &mut Take<'_>) {
             let _ = self.asked.send(rows.to_vec());
             if let Some(going) = &self.going {

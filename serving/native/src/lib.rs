@@ -14,10 +14,14 @@ mod count;
 mod front;
 mod graph;
 mod http;
+mod instructions;
 mod json;
 mod lane;
+mod onnx;
 mod request;
 mod slice;
+mod translate;
+mod trees;
 
 use std::collections::HashMap;
 use std::net::{TcpListener, TcpStream};
@@ -40,9 +44,13 @@ use crate::count::Counts;
 use crate::front::{Front, Rules};
 use crate::graph::Graph;
 use crate::http::Address;
+use crate::instructions::Runner;
 use crate::lane::{Start, Trade, locked};
 use crate::request::Reader;
+use crate::translate::translated;
 
+type Models = Vec<Box<dyn Compute>>;
+type Failure = Box<dyn std::error::Error>;
 type Codes = HashMap<String, (f64, f64)>;
 
 /// One column: name, datatype, kind ("integer", "number", "truth", "text"), whether it is held in single precision, the
@@ -81,7 +89,7 @@ impl Bell {
 /// ONNX Runtime's environment: a process has one, of the library that was opened first.
 static ENVIRONMENT: Mutex<Option<Environment>> = Mutex::new(None);
 
-fn environment(library: &str) -> Result<Environment, Box<dyn std::error::Error>> {
+fn environment(library: &str) -> Result<Environment, Failure> {
     let mut opened = locked(&ENVIRONMENT);
     if let Some(found) = &*opened {
         return Ok(found.clone());
@@ -91,12 +99,24 @@ fn environment(library: &str) -> Result<Environment, Box<dyn std::error::Error>>
     Ok(made)
 }
 
+/// A model for each thread: by instructions where there are some for all of it, else by ONNX Runtime, which only then is
+/// loaded.
+fn models(library: &str, model: &[u8], columns: usize, integers: bool, threads: usize) -> Result<Models, Failure> {
+    if let Some(program) = translated(model, columns, integers) {
+        let program = Arc::new(program);
+        return Ok((0..threads).map(|_| Box::new(Runner::new(Arc::clone(&program))) as Box<dyn Compute>).collect());
+    }
+    let environment = environment(library)?;
+    let open = |_| Ok(Box::new(Graph::open(&environment, model, columns, integers)?) as Box<dyn Compute>);
+    (0..threads).map(open).collect()
+}
+
 /// A model that answers ordinary requests.
 #[pyclass(name = "Lane", frozen)]
 struct PyLane {
     trade: Arc<Trade>,
     /// One for each thread; none once they are started.
-    models: Mutex<Vec<Box<dyn Compute>>>,
+    models: Mutex<Models>,
     /// Starts the threads.
     start: Box<Start>,
 }
@@ -118,12 +138,8 @@ impl PyLane {
         at_once: usize,
     ) -> PyResult<Self> {
         let trade = trade_of(columns, table, safe_square, form, at_once)?;
-        let failed = |error: &dyn std::error::Error| PyRuntimeError::new_err(error.to_string());
-        let environment = environment(library).map_err(|error| failed(&*error))?;
-        let open = |_| Graph::open(&environment, model, trade.columns.all.len(), trade.form.integers());
-        let boxed = |graph| Box::new(graph) as Box<dyn Compute>;
-        let models = (0..threads.max(1)).map(|at| open(at).map(boxed)).collect::<Result<_, _>>();
-        let models = Mutex::new(models.map_err(|error| failed(&error))?);
+        let models = models(library, model, trade.columns.all.len(), trade.form.integers(), threads.max(1));
+        let models = Mutex::new(models.map_err(|error| PyRuntimeError::new_err(error.to_string()))?);
         Ok(Self { trade, models, start: Box::new(lane::start) })
     }
 
@@ -145,6 +161,12 @@ impl PyLane {
         let one = |_| Box::new(Called { ask: ask.clone_ref(py), columns, integers }) as Box<dyn Compute>;
         let models = Mutex::new((0..threads.max(1)).map(one).collect());
         Ok(Self { trade, models, start: Box::new(move |name, job| called::start(&start, name, job)) })
+    }
+
+    /// What computes: "instructions" of this module's, "onnxruntime", or "Python"; raises `RuntimeError` once there is a front.
+    #[getter]
+    fn computed_by(&self, py: Python<'_>) -> PyResult<&'static str> {
+        py.detach(|| locked(&self.models).first().map(|model| model.by())).ok_or_else(begun)
     }
 
     /// Answer bodies here and now, as many together as may be; raises `RuntimeError` once there is a front.

@@ -3,9 +3,7 @@
 Done on the bytes, without the onnx package, which a serving pod does not import. Field numbers are those of onnx.proto3.
 """
 
-from collections.abc import Iterator
-
-from penstock_serving.compile.wire import MalformedError, fields, varint
+from penstock_serving.compile.wire import MalformedError, fields, spans
 
 _MODEL_GRAPH = 7
 _GRAPH_OUTPUT = 12
@@ -17,15 +15,15 @@ def pruned(model: bytes, output: str) -> bytes:
     whole = memoryview(model)
     parts: list[bytes | memoryview] = []
     kept = 0
-    for number, start, end in _spans(whole):
-        if number != _MODEL_GRAPH:
-            parts.append(whole[start:end])
+    for field in spans(whole):
+        if field.number != _MODEL_GRAPH:
+            parts.append(whole[field.start : field.end])
             continue
-        graph = _payload(whole[start:end])
+        graph = whole[field.value : field.end]
         within = [
-            graph[start:end]
-            for number, start, end in _spans(graph)
-            if number != _GRAPH_OUTPUT or _name(_payload(graph[start:end])) == output
+            graph[one.start : one.end]
+            for one in spans(graph)
+            if one.number != _GRAPH_OUTPUT or _name(graph[one.value : one.end]) == output
         ]
         kept += sum(1 for piece in within if piece[0] >> 3 == _GRAPH_OUTPUT)
         content = b"".join(within)
@@ -33,36 +31,6 @@ def pruned(model: bytes, output: str) -> bytes:
     if kept != 1:
         raise MalformedError(f"it has no output {output!r}")
     return b"".join(parts)
-
-
-def _spans(content: memoryview) -> Iterator[tuple[int, int, int]]:
-    """The fields of a message: number, and where its bytes start and end, key included."""
-    at = 0
-    while at < len(content):
-        start = at
-        key, at = varint(content, at)
-        match key & 7:
-            case 0:
-                _, at = varint(content, at)
-            case 1:
-                at += 8
-            case 2:
-                size, at = varint(content, at)
-                at += size
-            case 5:
-                at += 4
-            case _:
-                raise MalformedError("a field is of an unknown wire type")
-        if at > len(content):
-            raise MalformedError("a field is cut off")
-        yield key >> 3, start, at
-
-
-def _payload(field: memoryview) -> memoryview:
-    """The content of a field that holds a message."""
-    _, at = varint(field, 0)
-    _, at = varint(field, at)
-    return field[at:]
 
 
 def _name(message: memoryview) -> str:

@@ -6,6 +6,7 @@ Field numbers are those of onnx.proto3; encoding: protobuf.dev, "Encoding". Cont
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 _MODEL_GRAPH, _MODEL_OPSETS, _MODEL_METADATA, _MODEL_FUNCTIONS = 7, 8, 14, 25
 _ENTRY_KEY, _ENTRY_VALUE = 1, 2
@@ -14,8 +15,10 @@ _GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_SPARSE = 1, 5, 15
 _NODE_OPERATOR, _NODE_ATTRIBUTE, _NODE_DOMAIN = 4, 5, 7
 _ATTRIBUTE_TENSOR, _ATTRIBUTE_GRAPH, _ATTRIBUTE_TENSORS, _ATTRIBUTE_GRAPHS = 5, 6, 10, 11
 _TENSOR_EXTERNAL, _TENSOR_LOCATION = 13, 14
+_NUMBER, _MESSAGE = 0, 2
 # the whole numbers of an attribute (field 8, one by one): a forest has a hundred thousand, and nobody asks for them
 _NOTHING = memoryview(b"")
+_INTEGERS = 8
 _ATTRIBUTE_INTEGERS = re.compile(rb"(?:\x40[\x80-\xff]{0,9}[\x00-\x7f])+")
 
 
@@ -49,33 +52,50 @@ def varint(content: memoryview, at: int) -> tuple[int, int]:
     raise MalformedError("a number is cut off or too long")
 
 
-def fields(content: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """The fields of a message: number, and value (numbers of fixed size and those of field 8 are stepped over)."""
+class Span(NamedTuple):
+    """Where a field is: its number and wire type, where its key begins, where its value does, and where that ends."""
+
+    number: int
+    wire_type: int
+    start: int
+    value: int
+    end: int
+
+
+def spans(content: memoryview) -> Iterator[Span]:
+    """The fields of a message, the numbers of field 8 that follow one another as one; raises `MalformedError`."""
     at = 0
     while at < len(content):
-        if skipped := _ATTRIBUTE_INTEGERS.match(content, at):
-            at = skipped.end()
+        start = at
+        if numbers := _ATTRIBUTE_INTEGERS.match(content, at):
+            at = numbers.end()
+            yield Span(_INTEGERS, _NUMBER, start, start, at)
             continue
-        key, at = varint(content, at)
+        key, value = varint(content, at)
         match key & 7:
             case 0:
-                value, at = varint(content, at)
-                yield key >> 3, value
-                continue
-            case 2:
-                size, at = varint(content, at)
-                if size > len(content) - at:
-                    raise MalformedError("a field is cut off")
-                yield key >> 3, content[at : at + size]
+                _, at = varint(content, value)
             case 1:
-                size = 8
+                at = value + 8
+            case 2:
+                size, value = varint(content, value)
+                at = value + size
             case 5:
-                size = 4
+                at = value + 4
             case _:
                 raise MalformedError("a field is of an unknown wire type")
-        at += size
         if at > len(content):
             raise MalformedError("a field is cut off")
+        yield Span(key >> 3, key & 7, start, value, at)
+
+
+def fields(content: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+    """The fields of a message: number, and value (numbers of fixed size and those of field 8 are stepped over)."""
+    for number, wire_type, _, value, end in spans(content):
+        if wire_type == _MESSAGE:
+            yield number, content[value:end]
+        elif wire_type == _NUMBER and number != _INTEGERS:
+            yield number, varint(content, value)[0]
 
 
 def _message(value: int | memoryview) -> memoryview:

@@ -5,7 +5,7 @@ import numpy as np
 from penstock_serving.model.frame import Matrix
 from penstock_serving.model.signature import Signature
 from penstock_serving.monitor import layout as at
-from penstock_serving.monitor.layout import Layout, Span
+from penstock_serving.monitor.layout import Layout
 from penstock_serving.monitor.state import Counters
 from penstock_serving.monitor.wire import Datagram, Kind
 from penstock_serving.protocol.rules import RULES
@@ -18,8 +18,10 @@ class Tally:
 
     def __init__(self, signature: Signature, layout: Layout) -> None:
         self._layout = layout
-        self._edges = [None if column.is_text else np.array(column.edges) for column in signature.columns]
-        self._prediction_edges = None if signature.classes else np.array(signature.prediction_edges)
+        edges = [None if column.is_text else np.array(column.edges) for column in signature.columns]
+        self._edges = [*edges, None if signature.classes else np.array(signature.prediction_edges)]
+        self._spans = [*layout.features, layout.predictions]
+        self._last = [span.stop - 1 for span in self._spans]
 
     def add(self, datagram: Datagram, counters: Counters) -> None:
         """Count one datagram into `counters`.
@@ -39,15 +41,17 @@ class Tally:
 
     def _rows(self, rows: Matrix, counters: Counters) -> None:
         counters[at.ROWS] += len(rows)
-        missing = np.isnan(rows)
-        features = self._layout.features
-        counters[self._layout.missing.start : self._layout.missing.stop] += missing[:, :-1].sum(axis=0)
-        for index, (edges, span) in enumerate(zip(self._edges, features, strict=True)):
-            values = rows[:, index][~missing[:, index]]
-            _bucket(values, edges, span, counters)
-        predictions = rows[:, -1][~missing[:, -1]]
-        counters[at.UNOBSERVED] += len(rows) - len(predictions)
-        _bucket(predictions, self._prediction_edges, self._layout.predictions, counters)
+        missing = np.isnan(rows).sum(axis=0)
+        counters[self._layout.missing.start : self._layout.missing.stop] += missing[:-1]
+        counters[at.UNOBSERVED] += missing[-1]
+        cells = np.empty(rows.shape[::-1], dtype=np.int64)
+        for cell, values, edges, span in zip(
+            cells, np.ascontiguousarray(rows.T), self._edges, self._spans, strict=True
+        ):
+            np.add(_positions(values, edges, len(span)), span.start, out=cell)
+        counters[:] += np.bincount(cells.ravel(), minlength=len(counters))
+        # A missing value is in none of the buckets, and was put into the last.
+        counters[self._last] -= missing
 
     def _refusals(self, refusals: Matrix, counters: Counters) -> None:
         counters[at.REFUSALS] += len(refusals)
@@ -59,14 +63,12 @@ class Tally:
         counters[span.start : span.stop] += np.bincount(rules * columns + positions, minlength=len(span))
 
 
-def _bucket(values: Matrix, edges: Matrix | None, span: Span, counters: Counters) -> None:
-    """Add values to a span: by edges (upper ends inclusive), or as positions, those outside into the last."""
+def _positions(values: Matrix, edges: Matrix | None, buckets: int) -> Matrix:
+    """In which bucket each value is: by edges (upper ends inclusive), or as a position, one outside in the last. A missing
+    value is in the last, too."""
     if edges is None:
-        codes = values.astype(np.int64)
-        positions = np.where((codes >= 0) & (codes < len(span)), codes, len(span) - 1)
-    else:
-        positions = np.searchsorted(edges, values, side="left")
-    counters[span.start : span.stop] += np.bincount(positions, minlength=len(span))
+        return np.where((values > -1) & (values < buckets), values, buckets - 1).astype(np.int64)
+    return edges.searchsorted(values, side="left")
 
 
 def _numbering(boot: int, counters: Counters) -> Counters:

@@ -60,6 +60,11 @@ class Front:
         self._lane, self._width, self._in_place = lane, columns + 1, in_place_of_python
         self._native: Any = None
 
+    @property
+    def computed_by(self) -> str:
+        """What computes the model, before `start`: "instructions" of the native code's own, "onnxruntime", or "Python"."""
+        return str(self._lane.computed_by)
+
     def ask(self, bodies: Sequence[bytes]) -> Answers:
         """Answer bodies together, before `start`."""
         answers, rows, observed = self._lane.ask(list(bodies))
