@@ -140,6 +140,7 @@ def test_a_front_that_is_refused_leaves_no_thread_and_no_descriptor() -> None:
 def test_rows_that_depend_on_one_another_are_computed_request_by_request(
     independent: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    made = replace(ways("regressor").model, rows_independent=independent)
     native = sys.modules[MODULE]
     at_once: list[Any] = []
 
@@ -150,7 +151,7 @@ def test_rows_that_depend_on_one_another_are_computed_request_by_request(
     module = types.ModuleType(MODULE)
     module.Lane = lane
     monkeypatch.setitem(sys.modules, MODULE, module)
-    open_front(replace(ways("regressor").model, rows_independent=independent), IDENTITY, 1)
+    open_front(made, IDENTITY, 1)
     assert at_once == [64 if independent else 1]
 
 
