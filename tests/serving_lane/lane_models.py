@@ -228,11 +228,9 @@ def _opened(model: Model, rows: Matrix) -> Ways:
 
 def _called(kind: str) -> Ways:
     estimator, signature, rows = estimator_of(kind)
-    golden = Golden(orjson.dumps(v2.encode_request(rows[:16], signature, [])), ())
-    model = Model(
-        methods_of(estimator, signature), signature, golden, IDENTITY.digest, "scikit-learn", rows_independent=True
-    )
-    return Ways(model, open_front(model, IDENTITY, 1), rows)
+    methods = methods_of(estimator, signature)
+    model = Model(methods, signature, Golden(b"", ()), IDENTITY.digest, "scikit-learn", rows_independent=True)
+    return _opened(model, rows)
 
 
 def _taken(rows: Matrix, signature: Signature) -> Matrix:

@@ -142,6 +142,7 @@ def test_a_front_that_is_refused_leaves_no_thread_and_no_descriptor() -> None:
 def test_rows_that_depend_on_one_another_are_computed_request_by_request(
     independent: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    replace(ways("regressor").model, rows_independent=independent)
     native = sys.modules[MODULE]
     together: list[Any] = []
 

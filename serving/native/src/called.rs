@@ -1,7 +1,7 @@
 //! A model that Python computes: the lane gives it rows, and takes what Python makes of them.
 //!
-//! The interpreter is held for the call of the model alone. A thread never takes it while it holds one of our locks, as
-//! Python asks for those while it holds the interpreter.
+//! The interpreter is held for the call of the model alone. A thread never takes it while it holds a lock that anybody
+//! waits for, as Python does so while it holds the interpreter.
 
 use std::io;
 use std::sync::Mutex;

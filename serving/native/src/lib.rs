@@ -165,16 +165,17 @@ impl PyLane {
         Ok(Self { trade, models, start: Box::new(move |name, job| called::start(&start, name, job)) })
     }
 
-    /// What computes: "instructions" of this module's, "onnxruntime", or "python"; raises `RuntimeError` once there is a front.
+    /// What computes: "instructions" of this module's, "onnxruntime" or "python"; raises `RuntimeError` once there is a
+    /// front.
     #[getter]
-    fn computed_by(&self) -> PyResult<&'static str> {
-        locked(&self.models).first().map(|model| model.by()).ok_or_else(begun)
+    fn computed_by(&self, py: Python<'_>) -> PyResult<&'static str> {
+        py.detach(|| locked(&self.models).first().map(|model| model.by())).ok_or_else(begun)
     }
 
     /// How many threads it has, or will have; raises `RuntimeError` once there is a front.
     #[getter]
-    fn threads(&self) -> PyResult<usize> {
-        Some(locked(&self.models).len()).filter(|count| *count > 0).ok_or_else(begun)
+    fn threads(&self, py: Python<'_>) -> PyResult<usize> {
+        Some(py.detach(|| locked(&self.models).len())).filter(|count| *count > 0).ok_or_else(begun)
     }
 
     /// Answer bodies here and now, as many together as may be; raises `RuntimeError` once there is a front.
