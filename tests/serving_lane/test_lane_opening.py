@@ -142,7 +142,8 @@ def test_a_front_that_is_refused_leaves_no_thread_and_no_descriptor() -> None:
 def test_rows_that_depend_on_one_another_are_computed_request_by_request(
     independent: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    replace(ways("regressor").model, rows_independent=independent)
+    # before the module is replaced
+    model = replace(ways("regressor").model, rows_independent=independent)
     native = sys.modules[MODULE]
     together: list[Any] = []
 
@@ -153,7 +154,7 @@ def test_rows_that_depend_on_one_another_are_computed_request_by_request(
     module = types.ModuleType(MODULE)
     module.Lane = lane
     monkeypatch.setitem(sys.modules, MODULE, module)
-    open_front(replace(ways("regressor").model, rows_independent=independent), IDENTITY, 1)
+    open_front(model, IDENTITY, 1)
     assert together == [(64 if independent else 1, 256, 64 << 10)]
 
 
