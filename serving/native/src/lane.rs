@@ -323,7 +323,7 @@ pub fn answer(trade: &Trade, model: &mut dyn Compute, reader: &mut Reader, bodie
     let began = Instant::now();
     let width = trade.columns.all.len();
     let mut done = nothing(bodies.len());
-    let mut rows = Rows::default();
+    let mut rows = Rows::with_room(bodies.len() * width);
     let mut asked = Vec::with_capacity(bodies.len());
     for (place, body) in bodies.iter().enumerate() {
         let first = rows.graph.len() / width;
@@ -383,6 +383,7 @@ fn computed(trade: &Trade, model: &mut dyn Compute, rows: &Rows, chunk: &[Asked<
         let computed = began.elapsed().as_secs_f64();
         let mut answered = 0;
         let writing = Instant::now();
+        done.observed.reserve(count * (width + 1));
         for request in chunk {
             let at = request.first - first;
             let Some(body) = form.write(request.id, request.rows, &values.part(at * each, request.rows * each)) else {

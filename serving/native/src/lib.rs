@@ -7,6 +7,7 @@
 
 mod admission;
 mod answer;
+mod buckets;
 mod called;
 mod columns;
 mod compute;
@@ -224,6 +225,29 @@ fn doubles(py: Python<'_>, values: &[f64]) -> Py<PyBytes> {
     PyBytes::new(py, &bytes).unbind()
 }
 
+/// What the monitor counts by: edges of a column (none: values are positions) and the number of its buckets.
+#[pyclass(name = "Buckets", frozen)]
+struct PyBuckets(Vec<buckets::Column>);
+
+#[pymethods]
+impl PyBuckets {
+    /// Raises `ValueError` for a column without a bucket, and without columns.
+    #[new]
+    fn new(columns: Vec<(Option<Vec<f64>>, usize)>) -> PyResult<Self> {
+        if columns.is_empty() || columns.iter().any(|(_, buckets)| *buckets == 0) {
+            return Err(PyValueError::new_err("there is a column at least, and each has a bucket"));
+        }
+        Ok(Self(columns.into_iter().map(|(edges, buckets)| buckets::Column { edges, buckets }).collect()))
+    }
+
+    /// Count rows: see `buckets::count`.
+    fn count(&self, py: Python<'_>, rows: &[u8]) -> Py<PyBytes> {
+        let counts = buckets::count(&self.0, rows);
+        let bytes: Vec<u8> = counts.iter().flat_map(|count| count.to_ne_bytes()).collect();
+        PyBytes::new(py, &bytes).unbind()
+    }
+}
+
 /// Targets; the longest body; the header of the caller's patience; the head of a good answer; head and body of one that
 /// is too late; connections and requests at most; seconds for an answer, of idleness, and for a caller to read.
 #[derive(FromPyObject)]
@@ -382,5 +406,6 @@ fn form_of(given: GivenForm) -> PyResult<Form> {
 #[pymodule]
 fn penstock_lane(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyLane>()?;
+    module.add_class::<PyBuckets>()?;
     module.add_class::<PyFront>()
 }

@@ -17,6 +17,13 @@ pub struct Rows {
     pub observed: Vec<f64>,
 }
 
+impl Rows {
+    /// Room for so many numbers, that they need not be moved as they come to be more.
+    pub fn with_room(numbers: usize) -> Self {
+        Self { graph: Vec::with_capacity(numbers), observed: Vec::with_capacity(numbers) }
+    }
+}
+
 /// A request that was read: its number of rows and its id (empty for none), as it stands between the quotes.
 pub struct Request<'a> {
     pub rows: usize,

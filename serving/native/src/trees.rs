@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 /// Trees that a row goes down at a time.
-const TOGETHER: usize = 8;
+const TOGETHER: usize = 12;
 const LEAF: Node = Node { threshold: f64::INFINITY, child: 0, column: 0, missing_left: true };
 
 /// A row goes to `child` where its value is at most the threshold, or missing and `missing_left`; else to the node after

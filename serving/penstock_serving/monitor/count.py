@@ -5,6 +5,7 @@ import numpy as np
 from penstock_serving.model.frame import Matrix
 from penstock_serving.model.signature import Signature
 from penstock_serving.monitor import layout as at
+from penstock_serving.monitor.buckets import Column, buckets
 from penstock_serving.monitor.layout import Layout
 from penstock_serving.monitor.state import Counters
 from penstock_serving.monitor.wire import Datagram, Kind
@@ -18,10 +19,12 @@ class Tally:
 
     def __init__(self, signature: Signature, layout: Layout) -> None:
         self._layout = layout
-        edges = [None if column.is_text else np.array(column.edges) for column in signature.columns]
-        self._edges = [*edges, None if signature.classes else np.array(signature.prediction_edges)]
-        self._spans = [*layout.features, layout.predictions]
-        self._last = [span.stop - 1 for span in self._spans]
+        columns = [
+            Column(None if column.is_text else column.edges, len(span))
+            for column, span in zip(signature.columns, layout.features, strict=True)
+        ]
+        predictions = Column(None if signature.classes else signature.prediction_edges, len(layout.predictions))
+        self._buckets = buckets([*columns, predictions])
 
     def add(self, datagram: Datagram, counters: Counters) -> None:
         """Count one datagram into `counters`.
@@ -41,17 +44,12 @@ class Tally:
 
     def _rows(self, rows: Matrix, counters: Counters) -> None:
         counters[at.ROWS] += len(rows)
-        missing = np.isnan(rows).sum(axis=0)
-        counters[self._layout.missing.start : self._layout.missing.stop] += missing[:-1]
+        counts, missing = self._buckets.count(rows)
+        spans = self._layout
+        counters[spans.features[0].start : spans.features[-1].stop] += counts[: -len(spans.predictions)]
+        counters[spans.predictions.start : spans.predictions.stop] += counts[-len(spans.predictions) :]
+        counters[spans.missing.start : spans.missing.stop] += missing[:-1]
         counters[at.UNOBSERVED] += missing[-1]
-        cells = np.empty(rows.shape[::-1], dtype=np.int64)
-        for cell, values, edges, span in zip(
-            cells, np.ascontiguousarray(rows.T), self._edges, self._spans, strict=True
-        ):
-            np.add(_positions(values, edges, len(span)), span.start, out=cell)
-        counters[:] += np.bincount(cells.ravel(), minlength=len(counters))
-        # A missing value is in none of the buckets, and was put into the last.
-        counters[self._last] -= missing
 
     def _refusals(self, refusals: Matrix, counters: Counters) -> None:
         counters[at.REFUSALS] += len(refusals)
@@ -61,14 +59,6 @@ class Tally:
         positions = np.where((positions >= 0) & (positions < columns - 1), positions, columns - 1)
         span = self._layout.violations
         counters[span.start : span.stop] += np.bincount(rules * columns + positions, minlength=len(span))
-
-
-def _positions(values: Matrix, edges: Matrix | None, buckets: int) -> Matrix:
-    """In which bucket each value is: by edges (upper ends inclusive), or as a position, one outside in the last. A missing
-    value is in the last, too."""
-    if edges is None:
-        return np.where((values > -1) & (values < buckets), values, buckets - 1).astype(np.int64)
-    return edges.searchsorted(values, side="left")
 
 
 def _numbering(boot: int, counters: Counters) -> Counters:

@@ -17,6 +17,7 @@ BUFFER_BYTES = 8 << 20
 _OVERHEAD_BYTES = 256
 _BLOCK_BYTES = MAX_DATAGRAM // 2
 _EVERY_SECONDS = 0.1
+_LEAST_SECONDS = 0.005
 _SEND_SECONDS = 0.2
 _FLUSH_SECONDS = 2.0
 
@@ -138,16 +139,19 @@ class Feed:
             self._waiting.append(Datagram(Kind.ROWS, self._boot, block.first, records))
 
     def _run(self) -> None:
+        pause = _EVERY_SECONDS
         while not self._closing.is_set():
-            self._wake.wait(_EVERY_SECONDS)
+            self._wake.wait(pause)
             self._wake.clear()
-            self._gather()
+            gathered = self._gather()
             self._empty()
+            pause = paced(pause, gathered)
         self._gather()
         self._empty()
         self._disconnect()
 
-    def _gather(self) -> None:
+    def _gather(self) -> int:
+        """Take what was served elsewhere; tell how many bytes that were."""
         observed, dropped = self.more()
         if len(observed):
             self.rows(observed)
@@ -156,6 +160,7 @@ class Feed:
                 self._close_block()
                 self._numbered += dropped
                 self._dropped += dropped
+        return observed.nbytes
 
     def _empty(self) -> None:
         while (batch := self._take()) is not None:
@@ -212,6 +217,14 @@ class Feed:
 
 def _follows(before: Datagram, after: Datagram) -> bool:
     return before.kind is after.kind and before.next == after.first
+
+
+def paced(pause: float, gathered: int) -> float:
+    """Seconds until the next look, after a pause in which so many bytes came: until there is a datagram again.
+
+    Whoever counts them has then little to do at a time, and what is served meanwhile waits for little.
+    """
+    return min(_EVERY_SECONDS, max(_LEAST_SECONDS, pause * _BLOCK_BYTES / max(1, gathered)))
 
 
 def split(datagram: Datagram) -> list[Datagram]:
