@@ -66,8 +66,8 @@ def markdown(results: Results, effort: str) -> str:
         f"Made by `make bench-serving` on {datetime.now(UTC):%Y-%m-%d}: {os.cpu_count()} CPUs ({_processor()}), "
         f"Python {platform.python_version()}, {versions}. {effort} Server on one core, load on the other; all servers in "
         "turn, in another order each round. The static answers are Python's; Penstock takes ordinary requests natively, and "
-        "calls Python for models that are not compiled. One row in V2 JSON (BentoML: its own JSON), 512 different rows. Penstock "
-        "validates, and feeds its monitor, which runs on the server's core and is there before it. Medians, and in "
+        "calls Python for models that are not compiled. One row in V2 JSON (BentoML: its own JSON), 512 different rows. "
+        "Penstock validates, and feeds its monitor, which runs on the server's core and is there before it. Medians, and in "
         "brackets least and most."
     )
     lines = [
