@@ -102,6 +102,15 @@ def test_callers_who_give_up_before_they_are_begun_are_never_computed(unruly: An
     assert httpx.post(unruly.url + INFER, json=row(1), timeout=5).json()["outputs"][0]["data"] == [2.0]
 
 
+def test_what_the_lane_leaves_to_python_has_its_time_counted_on(unruly: Any) -> None:
+    """The model takes half a second, and answers what only Python can refuse; which asks it again."""
+    values = [misbehaving.MILLISECONDS + 500, 1.0, misbehaving.NOT_FINITE, 1.0]
+    asked = {"inputs": [{"name": "x", "datatype": "FP64", "shape": [2, 2], "data": values}]}
+    headers = {contract.HEADER_EXPECTED_TIMEOUT: "700"}
+    assert httpx.post(unruly.url + INFER, json=asked, timeout=30, headers=headers).status_code == 504
+    assert httpx.post(unruly.url + INFER, json=asked, timeout=30).status_code == 500
+
+
 @pytest.mark.parametrize("threads", ["1", "3"])
 def test_the_model_is_called_as_by_pythons_own_threads(
     threads: str, is_particular: Any, serving: Callable[..., Any]

@@ -153,7 +153,7 @@ def test_what_is_not_taken_is_dropped_and_counted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pause", "gathered", "wanted"),
+    ("spent", "gathered", "wanted"),
     [
         (0.1, 0, 0.1),
         (0.1, 1000, 0.1),
@@ -164,5 +164,5 @@ def test_what_is_not_taken_is_dropped_and_counted() -> None:
         (0.005, 0, 0.1),
     ],
 )
-def test_the_next_look_is_when_a_datagram_is_full_again(pause: float, gathered: int, wanted: float) -> None:
-    assert paced(pause, gathered) == pytest.approx(wanted)
+def test_the_next_look_is_when_a_datagram_is_full_again(spent: float, gathered: int, wanted: float) -> None:
+    assert paced(spent, gathered) == pytest.approx(wanted)

@@ -18,13 +18,14 @@ pub struct Admission {
     most: usize,
     seconds: f64,
     each: f64,
+    each_row: f64,
     late_since: Option<Instant>,
 }
 
 impl Admission {
     /// `threads` compute at once, `at_once` requests each; `most` is the cap.
     pub fn new(threads: usize, at_once: usize, most: usize) -> Self {
-        Self { threads, at_once, most, seconds: 0.0, each: 0.0, late_since: None }
+        Self { threads, at_once, most, seconds: 0.0, each: 0.0, each_row: 0.0, late_since: None }
     }
 
     /// Whether one more is let in while `held` requests are admitted, `waiting` of them not begun.
@@ -43,10 +44,10 @@ impl Admission {
         batches * self.seconds <= bound
     }
 
-    /// Whether so many requests surely take little time, by what the last ones took; not before there were any.
-    pub fn is_brief(&self, requests: usize) -> bool {
+    /// Whether so many rows take little time, by what the last ones took; not before there were any.
+    pub fn is_brief(&self, rows: usize) -> bool {
         #[allow(clippy::cast_precision_loss)]
-        let these = self.each * requests as f64;
+        let these = self.each_row * rows as f64;
         self.seconds > 0.0 && self.seconds.max(these) <= BRIEF_SECONDS
     }
 
@@ -59,13 +60,14 @@ impl Admission {
         }
     }
 
-    /// A batch of so many requests took this long.
-    pub fn ended(&mut self, seconds: f64, requests: usize) {
+    /// A batch of so many requests with so many rows took this long.
+    pub fn ended(&mut self, seconds: f64, requests: usize, rows: usize) {
         #[allow(clippy::cast_precision_loss)]
-        let each = seconds / requests as f64;
+        let (each, each_row) = (seconds / requests as f64, seconds / rows.max(1) as f64);
         let towards = |average: f64, last: f64| if average > 0.0 { average + (last - average) * SHARE } else { last };
         self.seconds = towards(self.seconds, seconds);
         self.each = towards(self.each, each);
+        self.each_row = towards(self.each_row, each_row);
     }
 }
 
@@ -77,7 +79,7 @@ mod tests {
     fn the_least_are_let_in_whatever_batches_take_and_the_most_are_a_cap() {
         let mut admission = Admission::new(1, 64, 10);
         let now = Instant::now();
-        admission.ended(60.0, 1);
+        admission.ended(60.0, 1, 1);
         assert!(admission.admits(3, 3, now));
         assert!(!admission.admits(4, 4, now));
         assert!(!Admission::new(1, 64, 10).admits(10, 10, now));
@@ -87,7 +89,7 @@ mod tests {
     fn as_many_wait_as_are_computed_in_a_quarter_of_a_second() {
         let mut admission = Admission::new(1, 64, 1000);
         let now = Instant::now();
-        admission.ended(0.1, 64);
+        admission.ended(0.1, 64, 64);
         assert!(admission.admits(100, 127, now));
         assert!(!admission.admits(200, 128, now));
     }
@@ -96,7 +98,7 @@ mod tests {
     fn when_waiting_has_been_long_for_a_while_less_is_let_wait() {
         let mut admission = Admission::new(1, 64, 1000);
         let start = Instant::now();
-        admission.ended(0.03, 64);
+        admission.ended(0.03, 64, 64);
         admission.began(Duration::from_millis(60), start);
         admission.began(Duration::from_millis(60), start + Duration::from_millis(200));
         assert!(admission.admits(100, 64, start + Duration::from_millis(240)));
@@ -109,18 +111,18 @@ mod tests {
     fn what_is_brief_was_seen_to_be() {
         let mut admission = Admission::new(1, 64, 1000);
         assert!(!admission.is_brief(1), "nothing was seen");
-        admission.ended(10e-6, 1);
+        admission.ended(10e-6, 1, 1);
         assert!(admission.is_brief(1) && admission.is_brief(9));
         assert!(!admission.is_brief(11));
-        admission.ended(0.002, 64);
-        assert!(!admission.is_brief(1), "a call takes as long for one request as for many");
+        admission.ended(0.002, 64, 64);
+        assert!(!admission.is_brief(1), "a call takes as long for one row as for many");
     }
 
     #[test]
     fn where_computing_takes_no_longer_than_refusing_nobody_is_refused_for_that() {
         let mut admission = Admission::new(1, 64, 1000);
         let start = Instant::now();
-        admission.ended(0.004, 64);
+        admission.ended(0.004, 64, 64);
         admission.began(Duration::from_millis(60), start);
         assert!(admission.admits(900, 64 * 20, start + Duration::from_secs(1)));
     }

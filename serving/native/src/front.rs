@@ -59,6 +59,13 @@ pub struct Observed {
     pub dropped: usize,
 }
 
+/// A connection that is Python's from now on, what was read from it and is not answered, and how long ago that began.
+pub struct Handed {
+    pub stream: StdStream,
+    pub bytes: Vec<u8>,
+    pub spent: Duration,
+}
+
 /// What both sides see.
 pub struct Shared {
     pub lane: Lane,
@@ -66,7 +73,7 @@ pub struct Shared {
     width: usize,
     pub counts: Mutex<Counts>,
     pub observed: Mutex<Observed>,
-    pub handed: Mutex<Vec<(StdStream, Vec<u8>)>>,
+    pub handed: Mutex<Vec<Handed>>,
     returned: Mutex<Vec<StdStream>>,
     pub asked: AtomicUsize,
     draining: AtomicBool,
@@ -305,7 +312,7 @@ impl Desk {
     fn welcome(&mut self, stream: TcpStream) {
         let _ = stream.set_nodelay(true);
         if self.connections.len() >= self.shared.rules.connections {
-            self.give(stream, Vec::new());
+            self.give(stream, Vec::new(), Duration::ZERO);
             return;
         }
         self.generation += 1;
@@ -351,7 +358,9 @@ impl Desk {
         self.held += connection.bytes.len() - before;
         match there {
             false => Fate::Ends,
-            true if self.held > MAX_HELD && connection.asked.is_none() => Fate::GoesToPython,
+            true if self.held > MAX_HELD && connection.asked.is_none() && connection.unwritten.is_empty() => {
+                Fate::GoesToPython
+            }
             true => self.ask(place),
         }
     }
@@ -391,7 +400,9 @@ impl Desk {
                 let mut connection = self.connections.remove(place);
                 self.held -= connection.bytes.len();
                 if self.registry.deregister(&mut connection.stream).is_ok() {
-                    self.give(connection.stream, connection.bytes);
+                    let begun = !connection.bytes.is_empty();
+                    let spent = if begun { connection.since.elapsed() } else { Duration::ZERO };
+                    self.give(connection.stream, connection.bytes, spent);
                 }
             }
         }
@@ -407,8 +418,8 @@ impl Desk {
         let _ = self.registry.deregister(&mut connection.stream);
     }
 
-    fn give(&self, stream: TcpStream, bytes: Vec<u8>) {
-        locked(&self.shared.handed).push((StdStream::from(stream), bytes));
+    fn give(&self, stream: TcpStream, bytes: Vec<u8>, spent: Duration) {
+        locked(&self.shared.handed).push(Handed { stream: StdStream::from(stream), bytes, spent });
         (self.shared.tell)();
     }
 

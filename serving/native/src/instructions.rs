@@ -221,7 +221,8 @@ impl Unary {
                 if !from.iter().all(|number| number.abs() < MOST) {
                     return None;
                 }
-                to.extend(from.iter().map(|number| number.trunc()));
+                // a whole number has no negative zero
+                to.extend(from.iter().map(|number| number.trunc() + 0.0));
             }
             Self::IsMissing => to.extend(from.iter().map(|number| truth(number.is_nan()))),
         }
@@ -356,6 +357,7 @@ mod tests {
             Some(vec![f64::from(0.1_f32), 16_777_216.0])
         );
         assert_eq!(computed(&mut one(Unary::Whole), &[2.9, -2.9]), Some(vec![2.0, -2.0]));
+        assert!(computed(&mut one(Unary::Whole), &[-0.5]).is_some_and(|found| found[0].is_sign_positive()));
         for beyond in [f64::NAN, f64::INFINITY, 9_007_199_254_740_992.0] {
             assert_eq!(computed(&mut one(Unary::Whole), &[1.0, beyond]), None, "{beyond}");
         }

@@ -14,8 +14,6 @@ use crate::compute::Compute;
 use crate::request::{Reader, Rows};
 use crate::slice;
 
-/// Of bodies that are read where they came in.
-const BRIEF_BYTES: usize = 16 << 10;
 const CLOSE: Duration = Duration::from_secs(1);
 
 /// What makes an answer of a request.
@@ -50,6 +48,8 @@ pub struct Caller {
 /// A body, and whose it is.
 struct Offer {
     body: Box<[u8]>,
+    /// Rows that it has at most: each but the last ends a value with a comma, or more of them.
+    rows: usize,
     caller: Caller,
     arrived: Instant,
 }
@@ -66,6 +66,8 @@ pub struct Done {
     pub observed: Vec<f64>,
     /// Answered rows and seconds of each call of the model that gave answers.
     pub calls: Vec<(usize, f64)>,
+    /// Whether the model was asked at all.
+    pub asked: bool,
     /// How long all of them had waited, added up.
     pub queued_seconds: f64,
     pub read_seconds: f64,
@@ -150,7 +152,10 @@ impl Lane {
 
     /// Queue a body. A thread that is at work finds it; one that sleeps does so when it is woken.
     pub fn offer(&self, body: &[u8], caller: Caller) {
-        let offer = Offer { body: body.into(), caller, arrived: Instant::now() };
+        #[allow(clippy::naive_bytecount)] // of few bytes
+        let values = 1 + body.iter().filter(|byte| **byte == b',').count();
+        let rows = 1 + values / self.shared.trade.columns.all.len();
+        let offer = Offer { body: body.into(), rows, caller, arrived: Instant::now() };
         locked(&self.shared.queue).waiting.push_back(offer);
     }
 
@@ -167,15 +172,15 @@ impl Lane {
         }
     }
 
-    /// Answer all that waits, here and now, where that is brief: no thread is at work, and what waits takes no longer than
-    /// its way to a thread and back. What does not, or may wait for something, is left to the threads.
+    /// Answer all that waits, here and now, where no thread is at work and that is brief, by what the last rows took. What is
+    /// not, or may wait for something, is left to the threads.
     pub fn answer_here(&self, reader: &mut Reader) -> Option<Done> {
         let shared = &*self.shared;
         let mut queue = locked(&shared.queue);
-        let bytes: usize = queue.waiting.iter().map(|offer| offer.body.len()).sum();
-        let few = queue.waiting.len() <= shared.trade.together.requests && bytes <= BRIEF_BYTES;
+        let rows = queue.waiting.iter().map(|offer| offer.rows).sum();
+        let few = queue.waiting.len() <= shared.trade.together.requests;
         let idle = queue.idle == shared.models.len() && !queue.closed;
-        if !few || !idle || !queue.admission.is_brief(queue.waiting.len()) {
+        if !few || !idle || !queue.admission.is_brief(rows) {
             return None;
         }
         let mut model = shared.models.first()?.try_lock().ok().filter(|model| model.never_waits())?;
@@ -230,7 +235,7 @@ impl Lane {
     }
 }
 
-/// A lock is never held while anything can panic, so what it guards is whole.
+/// What a lock guards is whole whenever something may panic: of a model, whatever it was at is not asked for again.
 pub fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -262,10 +267,11 @@ fn batch(shared: &Shared, model: &mut dyn Compute, reader: &mut Reader, offers: 
     done
 }
 
-/// What is left to Python takes no time here, and says nothing of what the others take.
+/// What is left to Python unasked takes no time here, and says nothing of what the others take.
 fn ended(queue: &mut Queue, done: &Done, began: Instant) {
-    if !done.calls.is_empty() {
-        queue.admission.ended(began.elapsed().as_secs_f64(), done.callers.len());
+    if done.asked {
+        let rows = done.rows.iter().sum();
+        queue.admission.ended(began.elapsed().as_secs_f64(), done.callers.len(), rows);
     }
 }
 
@@ -375,6 +381,7 @@ fn computed(trade: &Trade, model: &mut dyn Compute, rows: &Rows, chunk: &[Asked<
     let block = &rows.graph[first * width..(first + count) * width];
     let form = &trade.form;
     let mut fits = false;
+    done.asked = true;
     model.compute(block, &mut |values, each| {
         fits = values.len() == count * each && each == form.width.max(1);
         if !fits {
@@ -482,10 +489,36 @@ mod tests {
         let wanted = ["1:1.0", "1:2.0", "", "1:4.0", "1:5.0", "1:6.0", "1:7.0", "1:8.0"];
         assert_eq!(answers, wanted.map(|body| (!body.is_empty()).then_some(body.into())));
         assert_eq!(done.rows, [1, 1, 0, 1, 1, 1, 1, 1]);
+        assert!(done.asked);
         assert_eq!(done.calls.iter().map(|(rows, _)| *rows).collect::<Vec<_>>(), [2, 1, 4]);
         let sizes: Vec<_> = calls.try_iter().map(|rows| rows.len()).collect();
         assert_eq!(sizes, [8, 4, 2, 2, 1, 1, 4]);
         assert_eq!(done.observed.iter().step_by(2).copied().collect::<Vec<_>>(), [1.0, 2.0, 4.0, 5.0, 6.0, 7.0, 8.0]);
+    }
+
+    #[test]
+    fn what_the_model_fails_on_was_asked_and_what_cannot_be_read_was_not() {
+        let (asked, _calls) = mpsc::channel();
+        let model = &mut Echo { asked, going: None };
+        let failed = answer(&trade(), model, &mut Reader::default(), &[&body(BAD)]);
+        assert!(failed.asked && failed.calls.is_empty());
+        assert!(!answer(&trade(), model, &mut Reader::default(), &[b"{"]).asked);
+    }
+
+    #[test]
+    fn a_request_may_have_as_many_rows_as_it_has_commas() {
+        let (asked, _calls) = mpsc::channel();
+        let models = vec![Box::new(Echo { asked, going: None }) as Box<dyn Compute>];
+        let lane = Lane::start(Arc::new(trade()), models, &start, 10, Box::new(|| ())).unwrap();
+        let values = ["1"; 256].join(",");
+        let table = format!(r#"{{"inputs":[{{"name":"a","datatype":"FP64","shape":[256,1],"data":[{values}]}}]}}"#);
+        for (place, body) in [body(1.0), table.into_bytes()].iter().enumerate() {
+            lane.offer(body, Caller { place, generation: 1 });
+        }
+        let rows: Vec<_> = locked(&lane.shared.queue).waiting.iter().map(|offer| offer.rows).collect();
+        assert_eq!(rows[0], 5);
+        assert!((256..270).contains(&rows[1]));
+        lane.close();
     }
 
     #[test]

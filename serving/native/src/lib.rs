@@ -42,7 +42,7 @@ use crate::called::Called;
 use crate::columns::{Code, Column, Columns, Kind};
 use crate::compute::Compute;
 use crate::count::Counts;
-use crate::front::{Front, Rules};
+use crate::front::{Front, Handed, Rules};
 use crate::graph::Graph;
 use crate::http::Address;
 use crate::instructions::Runner;
@@ -270,11 +270,16 @@ impl PyFront {
         self.bell.0.as_raw_fd()
     }
 
-    /// Connections that are Python's now: descriptors, and the bytes that were read from them.
-    fn handed(&self, py: Python<'_>) -> Vec<(i32, Py<PyBytes>)> {
+    /// Connections that are Python's now: descriptors, the bytes that were read from them, and the seconds since those
+    /// began to come.
+    fn handed(&self, py: Python<'_>) -> Vec<(i32, Py<PyBytes>, f64)> {
         self.bell.hear();
         let handed = std::mem::take(&mut *locked(&self.front.shared.handed));
-        handed.into_iter().map(|(stream, bytes)| (stream.into_raw_fd(), PyBytes::new(py, &bytes).unbind())).collect()
+        let told = |one: Handed| {
+            let bytes = PyBytes::new(py, &one.bytes).unbind();
+            (one.stream.into_raw_fd(), bytes, one.spent.as_secs_f64())
+        };
+        handed.into_iter().map(told).collect()
     }
 
     /// Take back a connection that waits for nothing.
@@ -284,7 +289,7 @@ impl PyFront {
 
     /// Whether the lane would take one more request.
     fn admits(&self) -> bool {
-        self.front.shared.lane.admits(self.asked(), Instant::now())
+        self.front.shared.lane.admits(self.front.shared.asked.load(Ordering::Acquire), Instant::now())
     }
 
     /// Seconds for which every thread has been in one batch; 0 where one is not.
@@ -292,9 +297,9 @@ impl PyFront {
         self.front.shared.lane.held_up(Instant::now()).as_secs_f64()
     }
 
-    /// Requests that the lane has.
+    /// Requests that the lane has, and connections that nobody has taken over yet.
     fn asked(&self) -> usize {
-        self.front.shared.asked.load(Ordering::Acquire)
+        self.front.shared.asked.load(Ordering::Acquire) + locked(&self.front.shared.handed).len()
     }
 
     /// Totals since the start.

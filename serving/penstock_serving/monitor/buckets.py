@@ -33,7 +33,7 @@ def buckets(columns: Sequence[Column]) -> Buckets:
     """What counts for these columns, natively if it can."""
     try:
         return Native(columns)
-    except (ImportError, AttributeError):
+    except (ImportError, AttributeError, TypeError, ValueError):
         # not installed, or of another version than this server
         return Numpy(columns)
 

@@ -121,7 +121,7 @@ class App:
         self._lifecycle.arrived()
         try:
             length, patience = _told(exchange)
-            self._dispatcher.offer(_Prediction(self, wire, exchange, length), patience)
+            self._dispatcher.offer(_Prediction(self, wire, exchange, length), patience, exchange.spent)
         except SaturatedError as error:
             self._refusals.turn_away(functools.partial(self._turned_away, wire, exchange, error))
         except RequestError as error:

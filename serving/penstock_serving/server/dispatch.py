@@ -99,8 +99,9 @@ class Dispatcher:
         self.offer(task, patience_seconds)
         return task.future
 
-    def offer(self, task: Task, patience_seconds: float) -> None:
-        """Take a task that is to be finished within the timeout or `patience_seconds`, whichever is less.
+    def offer(self, task: Task, patience_seconds: float, spent_seconds: float = 0.0) -> None:
+        """Take a task that is to be finished within the timeout or `patience_seconds`, whichever is less, of which it has
+        spent some elsewhere.
 
         Raises `SaturatedError`, `NotServingError`; a task that is late is finished with a `DeadlineError`.
         """
@@ -111,7 +112,7 @@ class Dispatcher:
         if not room or (self._front is not None and not self._front.admits()):
             raise SaturatedError(f"{self._held} requests are being answered already; try again shortly")
         task.arrived = now
-        task.deadline = now + min(patience_seconds, self._limits.timeout_seconds)
+        task.deadline = now + min(patience_seconds, self._limits.timeout_seconds) - spent_seconds
         self._held += 1
         self._waiting.append(task)
         if task.deadline < self._next_deadline:

@@ -3,6 +3,7 @@
 import os
 import socket
 import threading
+import time
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,6 +87,11 @@ class Feed:
 
     def rows(self, observed: Matrix) -> None:
         """Offer served rows [rows, columns + 1]."""
+        if self._add(observed) > MAX_DATAGRAM:
+            self._wake.set()
+
+    def _add(self, observed: Matrix) -> int:
+        """Add rows to what waits; tell how many bytes that is now."""
         with self._lock:
             if self._room(observed):
                 if self._block is None or not self._block.add(observed):
@@ -97,9 +103,7 @@ class Feed:
                         self._waiting.append(Datagram(Kind.ROWS, self._boot, self._numbered, observed))
                 self._bytes += observed.nbytes
             self._numbered += len(observed)
-            urgent = self._bytes > MAX_DATAGRAM
-        if urgent:
-            self._wake.set()
+            return self._bytes
 
     def refusal(self, rule: Rule, column: int) -> None:
         """Offer a refused request: the rule it broke, and the column's position (-1 for none)."""
@@ -139,13 +143,13 @@ class Feed:
             self._waiting.append(Datagram(Kind.ROWS, self._boot, block.first, records))
 
     def _run(self) -> None:
-        pause = _EVERY_SECONDS
+        pause, looked = _EVERY_SECONDS, time.monotonic()
         while not self._closing.is_set():
             self._wake.wait(pause)
             self._wake.clear()
-            gathered = self._gather()
+            before, looked = looked, time.monotonic()
+            pause = paced(looked - before, self._gather())
             self._empty()
-            pause = paced(pause, gathered)
         self._gather()
         self._empty()
         self._disconnect()
@@ -154,7 +158,7 @@ class Feed:
         """Take what was served elsewhere; tell how many bytes that were."""
         observed, dropped = self.more()
         if len(observed):
-            self.rows(observed)
+            self._add(observed)
         if dropped:
             with self._lock:
                 self._close_block()
@@ -219,12 +223,12 @@ def _follows(before: Datagram, after: Datagram) -> bool:
     return before.kind is after.kind and before.next == after.first
 
 
-def paced(pause: float, gathered: int) -> float:
-    """Seconds until the next look, after a pause in which so many bytes came: until there is a datagram again.
+def paced(spent: float, gathered: int) -> float:
+    """Seconds until the next look, after so many bytes came in the seconds spent: until there is a datagram again.
 
     Whoever counts them has then little to do at a time, and what is served meanwhile waits for little.
     """
-    return min(_EVERY_SECONDS, max(_LEAST_SECONDS, pause * _BLOCK_BYTES / max(1, gathered)))
+    return min(_EVERY_SECONDS, max(_LEAST_SECONDS, spent * _BLOCK_BYTES / max(1, gathered)))
 
 
 def split(datagram: Datagram) -> list[Datagram]:

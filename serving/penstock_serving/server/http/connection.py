@@ -33,11 +33,11 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_blocked", "_body", "_first", "_last", "_left", "_limits", "_lingering", "_listener", "_outstanding", "_parser",
-        "_parsing", "_plain", "_raw", "_reading", "_since", "_transport", "_unread",
+        "_parsing", "_plain", "_raw", "_reading", "_since", "_spent", "_transport", "_unread",
     )  # fmt: skip
 
-    def __init__(self, listener: "Listener", first: bytes = b"") -> None:
-        """A connection from which these bytes were `first` read elsewhere."""
+    def __init__(self, listener: "Listener", first: bytes = b"", spent: float = 0.0) -> None:
+        """A connection from which these bytes were `first` read elsewhere, from so many seconds ago on."""
         self._listener, self._limits, self._first = listener, listener.limits, first
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport | None = None
@@ -48,6 +48,7 @@ class Connection(asyncio.Protocol):
         self._left = self._raw = 0
         self._last = self._lingering = self._blocked = self._parsing = self._plain = False
         self._since = 0.0
+        self._spent = spent
 
     # What the transport says
 
@@ -105,7 +106,8 @@ class Connection(asyncio.Protocol):
         """The target, or a further part of it."""
         exchange = self._reading
         if exchange is None:
-            self._reading = Exchange(self, self._since, url)
+            self._reading = Exchange(self, self._since, url, self._spent)
+            self._spent = 0.0
         else:
             exchange.target += url
 
@@ -215,7 +217,7 @@ class Connection(asyncio.Protocol):
 
     def _parse(self, piece: bytes | memoryview) -> None:
         if self._reading is None and not self._raw:
-            self._since = time.monotonic()
+            self._since = time.monotonic() - self._spent
         self._raw += len(piece)
         self._parsing = True
         try:

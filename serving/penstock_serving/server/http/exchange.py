@@ -10,8 +10,9 @@ if TYPE_CHECKING:
 
 class Exchange:
     """A request: method, target (as sent), headers by lower-case name, body, and when its head began to arrive
-    (`time.monotonic`). Answered once, from the event loop; `wanted` turns false when the caller has hung up. `whole` says
-    that it was read to its end, `close` that its answer is the connection's last.
+    (`time.monotonic`); `spent` are seconds for which it waited for an answer elsewhere. Answered once, from the event
+    loop; `wanted` turns false when the caller has hung up. `whole` says that it was read to its end, `close` that its
+    answer is the connection's last.
     """
 
     __slots__ = (
@@ -23,14 +24,16 @@ class Exchange:
         "held",
         "method",
         "output",
+        "spent",
         "target",
         "wanted",
         "whole",
     )
 
-    def __init__(self, connection: "Connection", began: float, target: bytes) -> None:
+    def __init__(self, connection: "Connection", began: float, target: bytes, spent: float = 0.0) -> None:
         self._connection = connection
         self.began = began
+        self.spent = spent
         self.method = b""
         self.target = target
         self.headers: dict[bytes, bytes] = {}

@@ -82,16 +82,16 @@ class Listener:
         self._front = opened.front
         opened.front.start(sockets, opened.rules, opened.bounds, self._adopt)
 
-    def _adopt(self, handed: socket.socket, content: bytes) -> None:
+    def _adopt(self, handed: socket.socket, content: bytes, spent: float) -> None:
         """Take in a connection that the front hands over."""
         handed.settimeout(0)
-        task = asyncio.get_running_loop().create_task(self._serve(handed, content))
+        task = asyncio.get_running_loop().create_task(self._serve(handed, content, spent))
         self._adopting.add(task)
         task.add_done_callback(self._adopting.discard)
 
-    async def _serve(self, handed: socket.socket, content: bytes) -> None:
+    async def _serve(self, handed: socket.socket, content: bytes, spent: float) -> None:
         try:
-            await asyncio.get_running_loop().connect_accepted_socket(lambda: Connection(self, content), handed)
+            await asyncio.get_running_loop().connect_accepted_socket(lambda: Connection(self, content, spent), handed)
         except OSError:
             handed.close()
 

@@ -1,4 +1,4 @@
-"""The lane of a compiled model: ONNX Runtime computes, and no request needs Python.
+"""The lane of a compiled model: native code computes, and no request needs Python.
 
 Its terms say what `compile.opening` does in Python.
 """
@@ -39,7 +39,7 @@ _COPIES_BYTES = 64 << 20
 def open_compiled(
     native: Any, model: bytes, signature: Signature, identity: Identity, threads: int, together: Together
 ) -> Front:
-    """The front whose lane holds the model on each thread; raises `NoFrontError`: an answer that it does not write, no ONNX
+    """The front whose lane holds the model; raises `NoFrontError`: an answer that it does not write, no ONNX
     Runtime that it can open, a graph that it cannot."""
     found = terms(plan_of(model), signature, identity)
     if found is None:

@@ -50,7 +50,7 @@ class Rules(NamedTuple):
 
 
 class Front:
-    """A compiled model that answers ordinary requests natively: at the connection, from `start` on.
+    """A model that answers ordinary requests natively: at the connection, from `start` on.
 
     Before that, `ask` answers bodies here and now. `counts`, `observed` and `asked` may be asked by any thread. Where it
     is there `in_place_of_python`, and not with fewer threads, what it has no room for has none in Python either.
@@ -80,24 +80,25 @@ class Front:
         listening: Sequence[socket.socket],
         rules: Rules,
         bounds: Sequence[float],
-        adopt: Callable[[socket.socket, bytes], None],
+        adopt: Callable[[socket.socket, bytes, float], None],
     ) -> None:
         """Answer at listening sockets, which are the front's from now on; count times in buckets of these `bounds`.
 
-        Connections that bring anything else are given to `adopt` on the running event loop, with what was read from them.
+        Connections that bring anything else are given to `adopt` on the running event loop, with what was read from them and
+        the seconds since that began to come.
         """
         descriptors = [one.detach() for one in listening]
         native = self._native = self._lane.front(descriptors, (*rules[:4], *rules.late, *rules[5:]), list(bounds))
 
         def handed() -> None:
-            for descriptor, content in native.handed():
+            for descriptor, content, spent in native.handed():
                 try:
                     connection = socket.socket(fileno=descriptor)
                 except OSError:
                     # it has ended meanwhile; the others have not
                     os.close(descriptor)
                 else:
-                    adopt(connection, content)
+                    adopt(connection, content, spent)
 
         asyncio.get_running_loop().add_reader(native.fileno(), handed)
 

@@ -20,6 +20,7 @@ from penstock_serving.server.turns import Turns
 
 MODULE = "penstock_lane"
 _ROWS, _FEW_ROWS = 32, 4
+_PROOF_SECONDS = 10.0
 _NUMBERS = {0.00001: b"0.00001", 1e-7: b"1e-7", 1e15: b"1000000000000000.0", 1e16: b"1e+16", 5e-324: b"5e-324"}
 """How native code writes numbers; golden rows may have none of the kind that versions of orjson write differently."""
 
@@ -39,8 +40,13 @@ def open_front(model: Model, identity: Identity, threads: int, turns: Turns | No
 
         front = open_compiled(native, model.compiled, model.signature, identity, threads, together)
     # A model is never called on the thread of an event loop: some may not be.
-    with ThreadPoolExecutor(1, "proof") as proof:
-        proof.submit(_prove, front, model, identity).result()
+    proof = ThreadPoolExecutor(1, "proof")
+    try:
+        proof.submit(_prove, front, model, identity).result(_PROOF_SECONDS)
+    except TimeoutError as error:
+        raise NoFrontError(f"the golden rows were not answered in {_PROOF_SECONDS:g} s") from error
+    finally:
+        proof.shutdown(wait=False)
     return front
 
 
