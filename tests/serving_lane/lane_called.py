@@ -43,15 +43,15 @@ class Narrow(BaseEstimator):
         return (X.sum(axis=1) * 10).astype(self.dtype)
 
 
-def _scaled(last: Any) -> Any:
+def scaled(last: Any) -> Any:
     return make_pipeline(preprocessing.StandardScaler(), last)
 
 
 def _neighbours() -> Any:
-    return _scaled(neighbors.KNeighborsClassifier())
+    return scaled(neighbors.KNeighborsClassifier())
 
 
-def _of_kinds() -> data.Frame:
+def of_kinds() -> data.Frame:
     """Numbers in double and single precision, whole numbers, truth values."""
     return {
         "double": data.NUMBERS[:, 0],
@@ -68,7 +68,7 @@ CALLED: dict[str, tuple[Any, Any, Any]] = {
     "called, truth labels": (_neighbours, data.numeric, data.TRUTH),
     "called, labels of floats": (_neighbours, data.numeric, data.NUMBERED.astype(float)),
     "called, one column": (_neighbours, lambda: {"x": data.NUMBERS[:, 0]}, data.TWO),
-    "called, a column of every kind": (_neighbours, _of_kinds, data.TWO),
+    "called, a column of every kind": (_neighbours, of_kinds, data.TWO),
     "called, whole numbers": (_neighbours, data.whole_numbers, data.TWO),
     "called, single precision": (neighbors.KNeighborsClassifier, data.single_precision, data.TWO),
     "called, missing values": (

@@ -28,7 +28,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import make_pipeline
 
 from tests.serving_compile import compile_samples as data
-from tests.serving_lane.lane_called import CALLED, estimator_of, methods_of
+from tests.serving_lane.lane_called import CALLED, estimator_of, methods_of, of_kinds, scaled
 
 IDENTITY = Identity("fraud", "fraud-3", "sha256:" + "0" * 64)
 
@@ -43,23 +43,8 @@ def _mixed(last: Any, handle: str = "ignore") -> Any:
     return make_pipeline(compose.ColumnTransformer(steps), last)
 
 
-def _of_kinds() -> data.Frame:
-    """Numbers in double and single precision, whole numbers, truth values."""
-    return {
-        "double": data.NUMBERS[:, 0],
-        "single": data.NUMBERS[:, 1].astype(np.float32),
-        "count": np.round(data.NUMBERS[:, 2] * 5).astype(np.int64),
-        "truth": data.NUMBERS[:, 3] > 0,
-        "ein naïver Name": data.NUMBERS[:, 4],
-    }
-
-
-def _scaled(last: Any) -> Any:
-    return make_pipeline(preprocessing.StandardScaler(), last)
-
-
 def _logistic() -> Any:
-    return _scaled(linear_model.LogisticRegression())
+    return scaled(linear_model.LogisticRegression())
 
 
 def _forest() -> Any:
@@ -94,7 +79,7 @@ MODELS: dict[str, Made] = {
         data.TWO,
     ),
     "missing values, histogram boosting": (_boosting, data.with_missing, data.THREE),
-    "a column of every kind": (_logistic, _of_kinds, data.TWO),
+    "a column of every kind": (_logistic, of_kinds, data.TWO),
     "whole numbers": (_logistic, data.whole_numbers, data.TWO),
     "single precision": (_forest, data.single_precision, data.TWO),
     "epochs": (_logistic, data.epochs, data.TWO),
@@ -108,7 +93,7 @@ MODELS: dict[str, Made] = {
         data.THREE,
     ),
     "text, regressor": (lambda: _mixed(linear_model.Ridge()), data.mixed, data.TARGET),
-    "regressor": (lambda: _scaled(linear_model.Ridge()), data.numeric, data.TARGET),
+    "regressor": (lambda: scaled(linear_model.Ridge()), data.numeric, data.TARGET),
     "regressor, tree": (lambda: tree.DecisionTreeRegressor(max_depth=6), data.numeric, data.TARGET),
     "regressor, boosting": (
         lambda: ensemble.HistGradientBoostingRegressor(max_iter=5),
@@ -116,15 +101,15 @@ MODELS: dict[str, Made] = {
         data.POSITIVE,
     ),
     "regressor, perceptron": (
-        lambda: _scaled(neural_network.MLPRegressor(hidden_layer_sizes=(5,), max_iter=5, tol=1e9, random_state=0)),
+        lambda: scaled(neural_network.MLPRegressor(hidden_layer_sizes=(5,), max_iter=5, tol=1e9, random_state=0)),
         data.numeric,
         data.TARGET,
     ),
     "regressor, single precision": (linear_model.Ridge, data.single_precision, data.TARGET.astype(np.float32)),
-    "regressor, several": (lambda: _scaled(linear_model.Ridge()), data.numeric, data.SEVERAL),
+    "regressor, several": (lambda: scaled(linear_model.Ridge()), data.numeric, data.SEVERAL),
     "transformer": (preprocessing.StandardScaler, data.numeric, None),
     "bounded": (_logistic, data.numeric, data.TWO),
-    "bounded, every kind": (_logistic, _of_kinds, data.TWO),
+    "bounded, every kind": (_logistic, of_kinds, data.TWO),
     "bounded, text": (lambda: _mixed(linear_model.Ridge()), data.mixed, data.TARGET),
 }
 

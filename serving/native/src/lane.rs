@@ -553,22 +553,22 @@ mod tests {
     fn a_thread_that_cannot_be_started_leaves_none_behind() {
         let (asked, _calls) = mpsc::channel();
         let one = || Box::new(Echo { asked: asked.clone(), going: None }) as Box<dyn Compute>;
-        let ended = Arc::new(Mutex::new(Vec::new()));
-        let seen = Arc::clone(&ended);
+        let (ending, ended) = mpsc::channel();
+        let ending = Mutex::new(ending);
         let only_one = move |name: String, job: Job| {
             if name != "lane-0" {
                 return Err(io::Error::other("no more"));
             }
-            let seen = Arc::clone(&seen);
+            let ending = locked(&ending).clone();
             let told = move || {
                 job();
-                locked(&seen).push(name);
+                let _ = ending.send(name);
             };
             start("one".into(), Box::new(told))
         };
         assert!(Lane::start(Arc::new(trade()), vec![one(), one()], &only_one, 10, Box::new(|| ())).is_err());
-        thread::sleep(Duration::from_millis(50));
-        assert_eq!(*locked(&ended), ["lane-0"]);
+        drop(only_one);
+        assert_eq!(ended.iter().collect::<Vec<_>>(), ["lane-0"]);
     }
 
     #[test]

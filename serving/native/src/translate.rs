@@ -198,8 +198,7 @@ impl Writer<'_> {
     }
 
     fn choose(&mut self, condition: &Tensor, yes: &Tensor, no: &Tensor) -> Option<Tensor> {
-        let tails = [condition, yes, no].map(tail_of);
-        let tail = tails.iter().flatten().max_by_key(|tail| tail.iter().product::<usize>())?.clone();
+        let tail = widest([condition, yes, no])?;
         let condition = self.operand(condition, &tail, Kind::Truth)?;
         let (yes, no) = (self.operand(yes, &tail, Kind::Double)?, self.operand(no, &tail, Kind::Double)?);
         let width = tail.iter().product();
@@ -231,8 +230,7 @@ impl Writer<'_> {
 
     /// Two operands for numbers of one kind, and the tail of what comes of them.
     fn alike(&mut self, tensors: [&Tensor; 2], kind: Kind) -> Option<(Vec<usize>, [Operand; 2])> {
-        let tails = tensors.map(tail_of);
-        let tail = tails.iter().flatten().max_by_key(|tail| tail.iter().product::<usize>())?.clone();
+        let tail = widest(tensors)?;
         let [left, right] = tensors;
         Some((tail.clone(), [self.operand(left, &tail, kind)?, self.operand(right, &tail, kind)?]))
     }
@@ -279,6 +277,11 @@ fn is_one(axes: &Same) -> bool {
 
 fn position(number: f64, count: usize) -> Option<usize> {
     (0..count).find(|at| u32::try_from(*at).is_ok_and(|at| f64::from(at).total_cmp(&number).is_eq()))
+}
+
+/// The tail that tensors are combined to.
+fn widest<const N: usize>(tensors: [&Tensor; N]) -> Option<Vec<usize>> {
+    tensors.into_iter().filter_map(tail_of).max_by_key(|tail| tail.iter().product::<usize>())
 }
 
 /// The tail that a tensor has in what it is combined to.
