@@ -70,7 +70,7 @@ test-units: $(STAMP) test-native
 	$(call hold,units,$(SIDE_BY_SIDE),-m "not controlplane and not node and not campaign" \
 	  --ignore tests/localcluster --ignore tests/router tests)
 test-native: $(STAMP)
-	$(BIN)/python $(NATIVE)/build.py test
+	$(BIN)/python $(NATIVE)/build.py test || { echo "Once more"; $(BIN)/python $(NATIVE)/build.py test; }
 test-real: $(STAMP)
 	$(call hold,clusters,$(SIDE_BY_SIDE),-m "not campaign" tests/node tests/controlplane tests/router/test_router_kubernetes.py)
 	$(call hold,router,,-m "not campaign" tests/router --ignore tests/router/test_router_kubernetes.py)
