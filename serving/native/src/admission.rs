@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::compute::Pace;
+
 const BURST_SECONDS: f64 = 0.25;
 const TARGET_SECONDS: f64 = 0.05;
 const INTERVAL: Duration = Duration::from_millis(250);
@@ -10,6 +12,7 @@ const SHARE: f64 = 0.1;
 const WORTH_REFUSING_SECONDS: f64 = 100e-6;
 /// Some ways to another thread and back.
 const BRIEF_SECONDS: f64 = 100e-6;
+const MOST_MORE: f64 = 4.0;
 
 /// Decides by the time that batches take.
 pub struct Admission {
@@ -45,10 +48,15 @@ impl Admission {
     }
 
     /// Whether so many rows take little time, by what the last ones took; not before there were any.
-    pub fn is_brief(&self, rows: usize) -> bool {
+    pub fn is_brief(&self, rows: usize, pace: Pace) -> bool {
         #[allow(clippy::cast_precision_loss)]
         let these = self.each_row * rows as f64;
-        self.seconds > 0.0 && self.seconds.max(these) <= BRIEF_SECONDS
+        let least = match pace {
+            Pace::ByRow => 0.0,
+            Pace::ByCall => self.seconds,
+            Pace::Waits => f64::INFINITY,
+        };
+        self.seconds > 0.0 && these.max(least) <= BRIEF_SECONDS
     }
 
     /// The oldest request, which had waited for so long, is begun at `now`.
@@ -67,7 +75,9 @@ impl Admission {
         let towards = |average: f64, last: f64| if average > 0.0 { average + (last - average) * SHARE } else { last };
         self.seconds = towards(self.seconds, seconds);
         self.each = towards(self.each, each);
-        self.each_row = towards(self.each_row, each_row);
+        // Once held up (its share of the processor was used up, say) says nothing of what rows take.
+        let usual = if self.each_row > 0.0 { each_row.min(self.each_row * MOST_MORE) } else { each_row };
+        self.each_row = towards(self.each_row, usual);
     }
 }
 
@@ -110,12 +120,27 @@ mod tests {
     #[test]
     fn what_is_brief_was_seen_to_be() {
         let mut admission = Admission::new(1, 64, 1000);
-        assert!(!admission.is_brief(1), "nothing was seen");
+        let paces = [Pace::ByRow, Pace::ByCall, Pace::Waits];
+        let brief = |admission: &Admission, rows| paces.map(|pace| admission.is_brief(rows, pace));
+        assert_eq!(brief(&admission, 1), [false, false, false], "nothing was seen");
         admission.ended(10e-6, 1, 1);
-        assert!(admission.is_brief(1) && admission.is_brief(9));
-        assert!(!admission.is_brief(11));
+        assert_eq!(brief(&admission, 1), [true, true, false]);
+        assert_eq!(brief(&admission, 9), [true, true, false]);
+        assert_eq!(brief(&admission, 11), [false, false, false]);
         admission.ended(0.002, 64, 64);
-        assert!(!admission.is_brief(1), "a call takes as long for one row as for many");
+        assert_eq!(brief(&admission, 1), [true, false, false], "a call may take as long for one row as for many");
+    }
+
+    #[test]
+    fn what_was_held_up_once_is_brief_still_and_what_takes_long_again_and_again_is_not() {
+        let mut admission = Admission::new(1, 64, 1000);
+        admission.ended(10e-6, 1, 1);
+        admission.ended(0.05, 1, 1);
+        assert!(admission.is_brief(7, Pace::ByRow));
+        for _ in 0..10 {
+            admission.ended(0.05, 1, 1);
+        }
+        assert!(!admission.is_brief(1, Pace::ByRow));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::answer::Values;
-use crate::compute::{Compute, Take};
+use crate::compute::{Compute, Pace, Take};
 use crate::lane::{Job, locked};
 
 const SIZE: usize = size_of::<f64>();
@@ -45,8 +45,8 @@ impl Compute for Called {
     }
 
     /// The interpreter may be anybody's.
-    fn never_waits(&self) -> bool {
-        false
+    fn pace(&self) -> Pace {
+        Pace::Waits
     }
 
     fn compute(&mut self, rows: &[f64], take: &mut Take<'_>) {

@@ -5,15 +5,23 @@ use crate::answer::Values;
 /// Given the values of some rows, and the number of them in each row.
 pub type Take<'a> = dyn FnMut(&Values<'_>, usize) + 'a;
 
+/// What a call of a model takes.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Pace {
+    /// As long for each row, however many come together.
+    ByRow,
+    /// Something for the call, too: rows that come together take less.
+    ByCall,
+    /// It may have to wait for what somebody else has, so nobody shall wait for it.
+    Waits,
+}
+
 /// A model that is ready to compute, on the thread that asks it.
 pub trait Compute: Send {
     /// What it is that computes.
     fn by(&self) -> &'static str;
 
-    /// Whether it waits for nothing that anybody else has, so that others may wait for it.
-    fn never_waits(&self) -> bool {
-        true
-    }
+    fn pace(&self) -> Pace;
 
     /// Compute rows of doubles, one after the other, and give the output's values to `take`; where that fails, `take` is
     /// not called, and the rows are left to Python.

@@ -136,7 +136,7 @@ impl Front {
             generation: 0,
             asked: 0,
             held: 0,
-            offered: false,
+            offered: Offered::Nothing,
             reader: Reader::default(),
             piece: Box::new([0; READ]),
             waiting_to_accept: false,
@@ -208,6 +208,16 @@ enum Fate {
     GoesToPython,
 }
 
+/// What the lane was offered since it was last seen to that it is computed.
+#[derive(Clone, Copy, Default, PartialEq)]
+enum Offered {
+    #[default]
+    Nothing,
+    Some,
+    /// To be computed before more is read.
+    Enough,
+}
+
 struct Desk {
     shared: Arc<Shared>,
     registry: Registry,
@@ -217,7 +227,7 @@ struct Desk {
     asked: usize,
     /// Bytes that were read and are not answered.
     held: usize,
-    offered: bool,
+    offered: Offered,
     reader: Reader,
     /// What is read at once.
     piece: Box<[u8; READ]>,
@@ -264,12 +274,12 @@ impl Desk {
     /// See to it that what was offered is computed: here, or by a thread. What callers had sent beforehand, and comes up as
     /// they are answered, is for a thread: others wait to be read.
     fn compute(&mut self) {
-        if !std::mem::take(&mut self.offered) {
+        if std::mem::take(&mut self.offered) == Offered::Nothing {
             return;
         }
         if let Some(done) = self.shared.lane.answer_here(&mut self.reader) {
             self.answer(Instant::now(), done);
-            if !std::mem::take(&mut self.offered) {
+            if std::mem::take(&mut self.offered) == Offered::Nothing {
                 return;
             }
         }
@@ -345,6 +355,9 @@ impl Desk {
         self.busy = true;
         let fate = self.go_on(place);
         self.settle(place, fate);
+        if self.offered == Offered::Enough {
+            self.compute();
+        }
     }
 
     /// Read, and ask what was read.
@@ -385,8 +398,11 @@ impl Desk {
                 connection.asked = Some(Asked { end, began: connection.since, deadline: now + patience });
                 self.asked += 1;
                 let caller = Caller { place, generation: connection.generation };
-                self.shared.lane.offer(&connection.bytes[body..end], caller);
-                self.offered = true;
+                self.offered = if self.shared.lane.offer(&connection.bytes[body..end], caller) {
+                    Offered::Enough
+                } else {
+                    Offered::Some
+                };
                 Fate::Stays
             }
         }

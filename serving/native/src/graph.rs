@@ -7,7 +7,7 @@ use ort::session::builder::GraphOptimizationLevel;
 use ort::value::TensorRef;
 
 use crate::answer::Values;
-use crate::compute::{Compute, Take};
+use crate::compute::{Compute, Pace, Take};
 
 /// An open graph. It computes on the thread that asks it.
 pub struct Graph {
@@ -48,6 +48,10 @@ impl Graph {
 impl Compute for Graph {
     fn by(&self) -> &'static str {
         "onnxruntime"
+    }
+
+    fn pace(&self) -> Pace {
+        Pace::ByCall
     }
 
     fn compute(&mut self, rows: &[f64], take: &mut Take<'_>) {

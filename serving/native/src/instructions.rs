@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::answer::Values;
-use crate::compute::{Compute, Take};
+use crate::compute::{Compute, Pace, Take};
 use crate::trees::Trees;
 
 /// Numbers of each row: from a register, one row after the other, or the same for all.
@@ -126,6 +126,10 @@ impl Runner {
 impl Compute for Runner {
     fn by(&self) -> &'static str {
         "instructions"
+    }
+
+    fn pace(&self) -> Pace {
+        Pace::ByRow
     }
 
     fn compute(&mut self, rows: &[f64], take: &mut Take<'_>) {

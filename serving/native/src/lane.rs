@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::admission::Admission;
 use crate::answer::Form;
 use crate::columns::Columns;
-use crate::compute::Compute;
+use crate::compute::{Compute, Pace};
 use crate::request::{Reader, Rows};
 use crate::slice;
 
@@ -85,6 +85,11 @@ struct Queue {
 }
 
 impl Queue {
+    /// Rows that wait, at most.
+    fn rows(&self) -> usize {
+        self.waiting.iter().map(|offer| offer.rows).sum()
+    }
+
     fn held_up(&self, now: Instant) -> Duration {
         let spent =
             |began: &Option<Instant>| began.map_or(Duration::ZERO, |began| now.saturating_duration_since(began));
@@ -96,6 +101,7 @@ struct Shared {
     trade: Arc<Trade>,
     /// One for each thread, which has it while it is at work.
     models: Vec<Mutex<Box<dyn Compute>>>,
+    pace: Pace,
     queue: Mutex<Queue>,
     given: Condvar,
     done: Mutex<Vec<Done>>,
@@ -132,9 +138,10 @@ impl Lane {
             closed: false,
         };
         let (queue, done) = (Mutex::new(queue), Mutex::new(Vec::new()));
+        let pace = models.first().map_or(Pace::Waits, |model| model.pace());
         let models: Vec<_> = models.into_iter().map(Mutex::new).collect();
         let count = models.len();
-        let shared = Arc::new(Shared { trade, models, queue, given: Condvar::new(), done, tell });
+        let shared = Arc::new(Shared { trade, models, pace, queue, given: Condvar::new(), done, tell });
         let lane = Self { shared, threads: Arc::new(()) };
         for number in 0..count {
             let (shared, thread) = (Arc::clone(&lane.shared), Arc::clone(&lane.threads));
@@ -150,11 +157,18 @@ impl Lane {
         Ok(lane)
     }
 
-    /// Queue a body. A thread that is at work finds it; one that sleeps does so when it is woken.
-    pub fn offer(&self, body: &[u8], caller: Caller) {
+    /// Queue a body, and tell whether what waits is better answered before another is read. A thread that is at work finds
+    /// it; one that sleeps does so when it is woken.
+    pub fn offer(&self, body: &[u8], caller: Caller) -> bool {
         let rows = rows_at_most(body, self.shared.trade.columns.all.len());
         let offer = Offer { body: body.into(), rows, caller, arrived: Instant::now() };
-        locked(&self.shared.queue).waiting.push_back(offer);
+        let mut queue = locked(&self.shared.queue);
+        queue.waiting.push_back(offer);
+        let shared = &*self.shared;
+        let waiting = queue.rows();
+        let is_brief = |rows| queue.admission.is_brief(rows, shared.pace);
+        // More of them would take less time only by more processors, and would all be answered later.
+        shared.pace == Pace::ByRow && shared.models.len() == 1 && is_brief(waiting) && !is_brief(waiting + rows)
     }
 
     /// Leave out what a caller asked, if it is not begun: nobody waits for it any more.
@@ -175,13 +189,13 @@ impl Lane {
     pub fn answer_here(&self, reader: &mut Reader) -> Option<Done> {
         let shared = &*self.shared;
         let mut queue = locked(&shared.queue);
-        let rows = queue.waiting.iter().map(|offer| offer.rows).sum();
+        let rows = queue.rows();
         let few = queue.waiting.len() <= shared.trade.together.requests;
         let idle = queue.idle == shared.models.len() && !queue.closed;
-        if !few || !idle || !queue.admission.is_brief(rows) {
+        if !few || !idle || !queue.admission.is_brief(rows, shared.pace) {
             return None;
         }
-        let mut model = shared.models.first()?.try_lock().ok().filter(|model| model.never_waits())?;
+        let mut model = shared.models.first()?.try_lock().ok()?;
         let began = Instant::now();
         let first = queue.waiting.front()?;
         let waited = began.saturating_duration_since(first.arrived);
@@ -440,6 +454,10 @@ mod tests {
     impl Compute for Echo {
         fn by(&self) -> &'static str {
             "echo"
+        }
+
+        fn pace(&self) -> Pace {
+            Pace::ByRow
         }
 
         fn compute(&mut self, rows: &[f64], take: &mut Take<'_>) {
