@@ -9,8 +9,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener as StdListener, TcpStream as StdStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread::{self, JoinHandle};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant, SystemTime};
 
 use mio::net::{TcpListener, TcpStream};
@@ -34,6 +34,8 @@ const PART: Duration = Duration::from_millis(100);
 /// How often connections are looked at: while something is under way, and while all of them are idle.
 const LOOK: Duration = Duration::from_millis(50);
 const IDLE_LOOK: Duration = Duration::from_millis(500);
+/// For how long nothing is read while the only thread of the lane computes.
+const MEANWHILE: Duration = Duration::from_millis(1);
 const DATE: Duration = Duration::from_millis(500);
 const MAX_OBSERVED: usize = (8 << 20) / 8;
 /// Bytes of all requests that are held here; beyond them Python decides.
@@ -111,8 +113,13 @@ impl Front {
         }
         let width = trade.columns.all.len() + 1;
         let woken = Arc::clone(&waker);
+        let here = Arc::new(OnceLock::<Thread>::new());
+        let thread = Arc::clone(&here);
         let answered = Box::new(move || {
             let _ = woken.wake();
+            if let Some(thread) = thread.get() {
+                thread.unpark();
+            }
         });
         let lane = Lane::start(trade, models, start, rules.in_flight, answered)?;
         let shared = Arc::new(Shared {
@@ -144,6 +151,7 @@ impl Front {
             date: (Instant::now(), httpdate::fmt_http_date(SystemTime::now())),
         };
         let run = move || {
+            let _ = here.set(thread::current());
             if catch_unwind(AssertUnwindSafe(|| desk.run(poll))).is_err() {
                 // Nobody would answer any more; whoever started the server starts it again.
                 std::process::abort();
@@ -247,6 +255,11 @@ impl Desk {
             let pause = if self.busy { LOOK } else { IDLE_LOOK };
             let nothing = self.connections.is_empty() && !self.waiting_to_accept;
             let wait = if nothing { None } else { Some(pause) };
+            if self.shared.lane.is_at_work_alone() {
+                // What comes meanwhile could only wait there, and each time that it is read interrupts the model.
+                thread::park_timeout(MEANWHILE);
+                self.answers();
+            }
             if poll.poll(&mut events, wait).is_err() {
                 // Interrupted; anything else would come again, and is not to be answered by ending.
                 continue;

@@ -226,6 +226,12 @@ impl Lane {
         queue.admission.admits(held, queue.waiting.len(), now)
     }
 
+    /// Whether there is one thread alone, which has something to do.
+    pub fn is_at_work_alone(&self) -> bool {
+        let queue = locked(&self.shared.queue);
+        matches!(*queue.began, [began] if began.is_some() || !queue.waiting.is_empty())
+    }
+
     /// For how long every thread has been in one batch; nothing where one is not.
     pub fn held_up(&self, now: Instant) -> Duration {
         locked(&self.shared.queue).held_up(now)
@@ -546,9 +552,11 @@ mod tests {
         let tell = Box::new(move || locked(&tell).send(()).unwrap());
         let lane = Lane::start(Arc::new(trade()), models, &start, 10, tell).unwrap();
         let caller = |place| Caller { place, generation: 7 };
+        assert!(!lane.is_at_work_alone());
         lane.offer(&body(1.0), caller(1));
         lane.wake();
         assert_eq!(calls.recv().unwrap(), [1.0]);
+        assert!(lane.is_at_work_alone());
         for place in 2..6 {
             lane.offer(&body(f64::from(u8::try_from(place).unwrap())), caller(place));
         }
@@ -560,10 +568,36 @@ mod tests {
         go.send(()).unwrap();
         assert_eq!(calls.recv().unwrap(), [2.0, 4.0, 5.0]);
         told.recv().unwrap();
+        assert!(!lane.is_at_work_alone());
         let answered: Vec<_> = lane.take().iter().flat_map(|done| done.callers.clone()).map(|one| one.place).collect();
         assert_eq!(answered, [1, 2, 4, 5]);
         lane.close();
         assert_eq!(Arc::strong_count(&lane.threads), 1);
+    }
+
+    #[test]
+    fn what_waits_is_enough_once_another_like_it_would_not_be_brief() {
+        let (asked, calls) = mpsc::channel();
+        let model = || Box::new(Echo { asked: asked.clone(), going: None }) as Box<dyn Compute>;
+        let lane = |count| {
+            // None of their threads is ever started.
+            let models = (0..count).map(|_| model()).collect();
+            Lane::start(Arc::new(trade()), models, &|_, _| Ok(()), 10, Box::new(|| ())).unwrap()
+        };
+        let offered = |lane: &Lane| {
+            (0..4).map(|place| lane.offer(&body(1.0), Caller { place, generation: 1 })).collect::<Vec<_>>()
+        };
+        let one = lane(1);
+        let rows = rows_at_most(&body(1.0), 1);
+        assert_eq!(offered(&one), vec![false; 4], "nothing was seen yet");
+        locked(&one.shared.queue).waiting.clear();
+        #[allow(clippy::cast_precision_loss)]
+        locked(&one.shared.queue).admission.ended(100e-6 / (3 * rows) as f64, 1, 1);
+        assert_eq!(offered(&one), [false, false, true, false]);
+        let several = lane(2);
+        locked(&several.shared.queue).admission.ended(30e-6, 1, 1);
+        assert_eq!(offered(&several), vec![false; 4], "others compute meanwhile");
+        assert_eq!(calls.try_iter().count(), 0);
     }
 
     #[test]
