@@ -12,6 +12,7 @@ const SHARE: f64 = 0.1;
 const WORTH_REFUSING_SECONDS: f64 = 100e-6;
 /// Some ways to another thread and back.
 const BRIEF_SECONDS: f64 = 100e-6;
+/// How many times as long as usual a row is taken to have been.
 const MOST_MORE: f64 = 4.0;
 
 /// Decides by the time that batches take.

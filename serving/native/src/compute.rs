@@ -5,14 +5,14 @@ use crate::answer::Values;
 /// Given the values of some rows, and the number of them in each row.
 pub type Take<'a> = dyn FnMut(&Values<'_>, usize) + 'a;
 
-/// What a call of a model takes.
+/// How long a call of a model takes.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Pace {
     /// As long for each row, however many come together.
     ByRow,
     /// Something for the call, too: rows that come together take less.
     ByCall,
-    /// It may have to wait for what somebody else has, so nobody shall wait for it.
+    /// Nobody knows: it may have to wait for what somebody else has, so nobody shall wait for it.
     Waits,
 }
 

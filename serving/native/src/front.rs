@@ -34,7 +34,7 @@ const PART: Duration = Duration::from_millis(100);
 /// How often connections are looked at: while something is under way, and while all of them are idle.
 const LOOK: Duration = Duration::from_millis(50);
 const IDLE_LOOK: Duration = Duration::from_millis(500);
-/// For how long nothing is read while the only thread of the lane computes.
+/// For how long at a time nothing is seen to while the only thread of the lane computes.
 const MEANWHILE: Duration = Duration::from_millis(1);
 const DATE: Duration = Duration::from_millis(500);
 const MAX_OBSERVED: usize = (8 << 20) / 8;
@@ -216,7 +216,7 @@ enum Fate {
     GoesToPython,
 }
 
-/// What the lane was offered since it was last seen to that it is computed.
+/// Whether requests were offered to the lane, and nobody was told yet to compute them.
 #[derive(Clone, Copy, Default, PartialEq)]
 enum Offered {
     #[default]
@@ -258,10 +258,12 @@ impl Desk {
             if self.shared.lane.is_at_work_alone() {
                 // What comes meanwhile could only wait there, and each time that it is read interrupts the model.
                 thread::park_timeout(MEANWHILE);
+                // The waker was told beforehand, so the poll sees to it at once that what comes up thereby is computed.
                 self.answers();
             }
             if poll.poll(&mut events, wait).is_err() {
                 // Interrupted; anything else would come again, and is not to be answered by ending.
+                self.compute();
                 continue;
             }
             for event in &events {

@@ -162,13 +162,17 @@ impl Lane {
     pub fn offer(&self, body: &[u8], caller: Caller) -> bool {
         let rows = rows_at_most(body, self.shared.trade.columns.all.len());
         let offer = Offer { body: body.into(), rows, caller, arrived: Instant::now() };
-        let mut queue = locked(&self.shared.queue);
-        queue.waiting.push_back(offer);
         let shared = &*self.shared;
+        let mut queue = locked(&shared.queue);
+        queue.waiting.push_back(offer);
+        // Several threads compute while more is read.
+        if shared.pace != Pace::ByRow || shared.models.len() != 1 {
+            return false;
+        }
         let waiting = queue.rows();
         let is_brief = |rows| queue.admission.is_brief(rows, shared.pace);
-        // More of them would take less time only by more processors, and would all be answered later.
-        shared.pace == Pace::ByRow && shared.models.len() == 1 && is_brief(waiting) && !is_brief(waiting + rows)
+        let full = queue.waiting.len() >= shared.trade.together.requests;
+        is_brief(waiting) && (full || !is_brief(waiting + rows))
     }
 
     /// Leave out what a caller asked, if it is not begun: nobody waits for it any more.
@@ -575,29 +579,48 @@ mod tests {
         assert_eq!(Arc::strong_count(&lane.threads), 1);
     }
 
+    /// Of some pace, and never asked.
+    struct Paced(Pace);
+
+    impl Compute for Paced {
+        fn by(&self) -> &'static str {
+            "nothing"
+        }
+
+        fn pace(&self) -> Pace {
+            self.0
+        }
+
+        fn compute(&mut self, _: &[f64], _: &mut Take<'_>) {
+            unreachable!()
+        }
+    }
+
     #[test]
     fn what_waits_is_enough_once_another_like_it_would_not_be_brief() {
-        let (asked, calls) = mpsc::channel();
-        let model = || Box::new(Echo { asked: asked.clone(), going: None }) as Box<dyn Compute>;
-        let lane = |count| {
-            // None of their threads is ever started.
-            let models = (0..count).map(|_| model()).collect();
-            Lane::start(Arc::new(trade()), models, &|_, _| Ok(()), 10, Box::new(|| ())).unwrap()
-        };
-        let offered = |lane: &Lane| {
-            (0..4).map(|place| lane.offer(&body(1.0), Caller { place, generation: 1 })).collect::<Vec<_>>()
-        };
-        let one = lane(1);
-        let rows = rows_at_most(&body(1.0), 1);
-        assert_eq!(offered(&one), vec![false; 4], "nothing was seen yet");
-        locked(&one.shared.queue).waiting.clear();
-        #[allow(clippy::cast_precision_loss)]
-        locked(&one.shared.queue).admission.ended(100e-6 / (3 * rows) as f64, 1, 1);
-        assert_eq!(offered(&one), [false, false, true, false]);
-        let several = lane(2);
-        locked(&several.shared.queue).admission.ended(30e-6, 1, 1);
-        assert_eq!(offered(&several), vec![false; 4], "others compute meanwhile");
-        assert_eq!(calls.try_iter().count(), 0);
+        let table = [
+            (Pace::ByRow, 1, 64, [false, false, true, false], "three are brief"),
+            (Pace::ByRow, 1, 2, [false, true, true, false], "no more than two are computed together"),
+            (Pace::ByRow, 2, 64, [false; 4], "others compute meanwhile"),
+            (Pace::ByCall, 1, 64, [false; 4], "more of them take less time together"),
+            (Pace::Waits, 1, 64, [false; 4], "nobody waits for it"),
+        ];
+        for (pace, threads, requests, enough, why) in table {
+            let mut trade = trade();
+            trade.together.requests = requests;
+            let models = (0..threads).map(|_| Box::new(Paced(pace)) as Box<dyn Compute>).collect();
+            // No thread is started.
+            let lane = Lane::start(Arc::new(trade), models, &|_, _| Ok(()), 10, Box::new(|| ())).unwrap();
+            let offered = || [1, 2, 3, 4].map(|place| lane.offer(&body(1.0), Caller { place, generation: 1 }));
+            assert_eq!(offered(), [false; 4], "nothing was seen yet");
+            let mut queue = locked(&lane.shared.queue);
+            #[allow(clippy::cast_precision_loss)]
+            let each_row = 99e-6 / (3 * queue.waiting[0].rows) as f64;
+            queue.admission.ended(each_row, 1, 1);
+            queue.waiting.clear();
+            drop(queue);
+            assert_eq!(offered(), enough, "{why}");
+        }
     }
 
     #[test]
