@@ -21,7 +21,7 @@ from tests.serving.hostile_parts import GOOD, MAX_BODY, PATHS, SECRET, document
 from tests.serving.hostile_requests import WHOLE
 
 PIECES = 20
-GROWTH_BYTES = 8 << 20
+GROWTH_BYTES = 4 << 20
 """What memory may differ by after 100,000 requests: 84 bytes for each, which is less than a request's own bytes."""
 
 
@@ -121,7 +121,9 @@ def test_hostile_requests_fail_only_themselves(
         assert "408" in outcome.statuses
         # The first tenth allocates what is allocated once, for the largest of everything.
         after = siege.memory[PIECES // 10 :]
-        assert max(after[-3:]) - min(after[:3]) < GROWTH_BYTES, [size >> 20 for size in siege.memory]
+        # Cycles are collected every so often, and it falls by as much as it had risen: what stays is the least of a while.
+        half = len(after) // 2
+        assert min(after[half:]) - min(after[:half]) < GROWTH_BYTES, [size >> 20 for size in siege.memory]
     assert "Traceback" not in log
     assert "exception" not in log.lower()
     assert SECRET not in log
