@@ -21,6 +21,7 @@ pub trait Compute: Send {
     /// What it is that computes.
     fn by(&self) -> &'static str;
 
+    /// How long its calls take; of those that do the same, the same.
     fn pace(&self) -> Pace;
 
     /// Compute rows of doubles, one after the other, and give the output's values to `take`; where that fails, `take` is
