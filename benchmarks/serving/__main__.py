@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.serving.measure import Effort, all_rounds
+from benchmarks.serving.measure import Effort, Rounds
 from benchmarks.serving.models import estimators, make
 from benchmarks.serving.peers import PEERS, environment
 from benchmarks.serving.report import Results, write
@@ -34,7 +34,7 @@ def main() -> None:
         print("  fitting and packaging …", file=sys.stderr, flush=True)
         cases = [make(model, folder / "models") for model in chosen]
         effort = Effort(arguments.rounds, arguments.seconds, arguments.open_runs)
-        samples = all_rounds(cases, arguments.servers, effort, folder / "run")
+        samples = Rounds(cases, arguments.servers, effort, folder / "run").all()
     backends = {case.name: case.backend for case in cases}
     said = (
         f"{effort.rounds} rounds of {effort.seconds:g} s, {effort.open_runs} runs of each open loop "

@@ -1,9 +1,6 @@
 """The rounds: every server in turn, in another order each round, so that what disturbs the machine disturbs all."""
 
-import json
-import os
 import random
-import subprocess
 import sys
 import time
 from collections.abc import Iterable
@@ -11,16 +8,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.serving.bare import SCIKIT_LEARN, SERVED, calling
 from benchmarks.serving.load import Load, Measured
 from benchmarks.serving.models import Case
 from benchmarks.serving.peers import PEERS
-from benchmarks.serving.servers import GRANIAN_STATIC, ONE_THREAD, OUR_STATIC, names, running
+from benchmarks.serving.servers import GRANIAN_STATIC, OUR_STATIC, OURS, Running, names, running
 
 SERVER_CORE, LOAD_CORE = 0, 1
-CLOSED = (1, 8, 64)
+CLOSED = (8, 64)
 MOST_CONNECTIONS = 1024
 CASE_OF_STATICS = "logistic"
-BARE = "no server"
+_STATICS = (OUR_STATIC, GRANIAN_STATIC)
+_PARTS = 3
+"""A machine's speed changes by the minute: the call is timed anew beside so many parts of a run."""
 
 
 @dataclass(frozen=True)
@@ -33,54 +33,86 @@ class Effort:
 
 
 Sample = dict[str, Any]
-"""One run: model, server, kind ("bare", "start", "memory", "closed", "half", "twice" or "beside"), and what came of it."""
+"""One run: model, server, kind ("start", "memory", "alone", "closed", "half" or "twice"), and what came of it."""
 
 
-def all_rounds(cases: Iterable[Case], only: list[str], effort: Effort, folder: Path) -> list[Sample]:
-    """Closed loops by rounds, then open loops at half and twice each server's own peak."""
-    samples: list[Sample] = []
-    load = Load(LOAD_CORE)
-    chance = random.Random(1)
-    cases = list(cases)
-    pairs = [(case, name) for case in cases for name in names() if _belongs(case, name) and _wanted(name, only)]
-    for number in range(effort.rounds):
-        samples += [_sample(case, BARE, "bare", **_bare(case)) for case in cases]
-        for case, name in chance.sample(pairs, len(pairs)):
-            _say(f"round {number + 1}/{effort.rounds}: {case.name}, {name}")
-            with running(name, case, SERVER_CORE, folder / f"{case.name}-{name}".replace(" ", "-")) as server:
-                samples.append(_sample(case, name, "start", ready=server.ready_seconds))
-                for connections in CLOSED:
-                    found = load.run(server.port, server.plan.path, server.plan.bodies, connections, effort.seconds)
-                    samples.append(_sample(case, name, "closed", connections=connections, **asdict(found)))
-                samples.append(_sample(case, name, "memory", bytes=server.memory))
-    peaks = {(case.name, name): peak(samples, case.name, name) for case, name in pairs}
-    for number in range(effort.open_runs):
-        for case, name in chance.sample(pairs, len(pairs)):
-            if name in {peer.name for peer in PEERS} and number % 3:
-                continue
-            _say(f"open loop {number + 1}/{effort.open_runs}: {case.name}, {name}")
-            half, twice = peaks[case.name, name] / 2, peaks[case.name, name] * 2
-            rates = [("half", half), ("twice", twice)]
-            if name in {OUR_STATIC, GRANIAN_STATIC}:
-                rates = [("beside", peaks[key] / 2) for key in peaks if key[1] == names()[0]]
-            with running(name, case, SERVER_CORE, folder / f"{case.name}-{name}".replace(" ", "-")) as server:
-                for kind, rate in rates:
-                    found = _open(load, server, rate, effort.seconds)
-                    samples.append(_sample(case, name, kind, offered=rate, **asdict(found)))
-                    time.sleep(0.5)
-    return samples
+class Rounds:
+    """What was measured of some cases so far, servers each in its own folder."""
 
+    def __init__(self, cases: Iterable[Case], only: list[str], effort: Effort, folder: Path) -> None:
+        self._cases, self._effort, self._folder = list(cases), effort, folder
+        self._pairs = [
+            (case, name) for case in self._cases for name in names() if _belongs(case, name) and _wanted(name, only)
+        ]
+        self._load, self._chance = Load(LOAD_CORE), random.Random(1)
+        self.samples: list[Sample] = []
 
-def _bare(case: Case) -> dict[str, float]:
-    _say(f"{case.name}, {BARE}")
-    words = [str(case.joblib), str(case.root), case.digest, str(case.columns)]
-    command = ["taskset", "-c", str(SERVER_CORE), sys.executable, "-m", "benchmarks.serving.bare", *words]
-    environment = os.environ | ONE_THREAD
-    return dict(json.loads(subprocess.run(command, check=True, capture_output=True, env=environment).stdout))
+    def all(self) -> list[Sample]:
+        """Closed loops by rounds, then open loops at half and twice each server's own peak."""
+        for number in range(self._effort.rounds):
+            for case, name in self._chance.sample(self._pairs, len(self._pairs)):
+                _say(f"round {number + 1}/{self._effort.rounds}: {case.name}, {name}")
+                self._closed(case, name)
+        for number in range(self._effort.open_runs):
+            for case, name in self._chance.sample(self._pairs, len(self._pairs)):
+                if name in _STATICS or (name in {peer.name for peer in PEERS} and number % 3):
+                    continue
+                _say(f"open loop {number + 1}/{self._effort.open_runs}: {case.name}, {name}")
+                self._open(case, name)
+        return self.samples
 
+    def _closed(self, case: Case, name: str) -> None:
+        with running(name, case, SERVER_CORE, self._own(case, name)) as server:
+            self._add(case, name, "start", ready=server.ready_seconds)
+            self._alone(case, name, server)
+            for connections in CLOSED:
+                found = self._asked(server, connections, self._effort.seconds)
+                self._add(case, name, "closed", connections=connections, **asdict(found))
+            self._add(case, name, "memory", bytes=server.memory)
 
-def _open(load: Load, server: Any, rate: float, seconds: float) -> Measured:
-    return load.run(server.port, server.plan.path, server.plan.bodies, MOST_CONNECTIONS, seconds, rate)
+    def _alone(self, case: Case, name: str, server: Running) -> None:
+        """One connection, and the call of the model by itself before and after each part of the time."""
+        if name in _STATICS:
+            self._add(case, name, "alone", bare=0.0, **asdict(self._asked(server, 1, self._effort.seconds)))
+            return
+        what = SERVED if name == OURS else SCIKIT_LEARN
+        with calling(case, SERVER_CORE) as seconds:
+            before = seconds(what)
+            for _ in range(_PARTS):
+                found = self._asked(server, 1, self._effort.seconds / _PARTS)
+                after = seconds(what)
+                self._add(case, name, "alone", bare=(before + after) / 2, **asdict(found))
+                before = after
+
+    def _open(self, case: Case, name: str) -> None:
+        """Half and twice the own peak; ours with the static answer at half of ours just before it or just after."""
+        top = peak(self.samples, case.name, name)
+        static_comes = self._chance.choice(("before", "after")) if name == OURS else "never"
+        beside: Measured | None = None
+        if static_comes == "before":
+            beside = self._static(case, top / 2)
+        with running(name, case, SERVER_CORE, self._own(case, name)) as server:
+            half = self._asked(server, MOST_CONNECTIONS, self._effort.seconds, top / 2)
+            time.sleep(0.5)
+            if static_comes == "after":
+                beside = self._static(case, top / 2)
+            twice = self._asked(server, MOST_CONNECTIONS, self._effort.seconds, top * 2)
+        static = None if beside is None else beside.p99
+        self._add(case, name, "half", offered=top / 2, static_p99=static, **asdict(half))
+        self._add(case, name, "twice", offered=top * 2, **asdict(twice))
+
+    def _static(self, case: Case, rate: float) -> Measured:
+        with running(OUR_STATIC, case, SERVER_CORE, self._own(case, OUR_STATIC)) as server:
+            return self._asked(server, MOST_CONNECTIONS, self._effort.seconds, rate)
+
+    def _asked(self, server: Running, connections: int, seconds: float, rate: float = 0.0) -> Measured:
+        return self._load.run(server.port, server.plan.path, server.plan.bodies, connections, seconds, rate)
+
+    def _own(self, case: Case, name: str) -> Path:
+        return self._folder / f"{case.name}-{name}".replace(" ", "-")
+
+    def _add(self, case: Case, name: str, kind: str, **found: Any) -> None:
+        self.samples.append({"case": case.name, "server": name, "kind": kind} | found)
 
 
 def peak(samples: list[Sample], case: str, name: str) -> float:
@@ -94,12 +126,8 @@ def peak(samples: list[Sample], case: str, name: str) -> float:
     return float(rates[len(rates) // 2])
 
 
-def _sample(case: Case, name: str, kind: str, **found: Any) -> Sample:
-    return {"case": case.name, "server": name, "kind": kind} | found
-
-
 def _belongs(case: Case, name: str) -> bool:
-    return name not in {OUR_STATIC, GRANIAN_STATIC} or case.name == CASE_OF_STATICS
+    return name not in _STATICS or case.name == CASE_OF_STATICS
 
 
 def _wanted(name: str, only: list[str]) -> bool:

@@ -9,14 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.serving.measure import BARE, CASE_OF_STATICS, CLOSED, Sample
+from benchmarks.serving.measure import CASE_OF_STATICS, CLOSED, Sample
 from benchmarks.serving.peers import BENTOML, GRANIAN, KSERVE, MLSERVER
 from benchmarks.serving.servers import GRANIAN_STATIC, OUR_STATIC, OURS, names
 
 MOST = CLOSED[-1]
+STATIC = "static p99 ms at that rate"
 _OPEN_LOOP = (
     "Times count from when a request was due. Goodput: answers 200 within 100 ms, as a share of the peak. At most "
-    "1024 connections; a request that finds none free counts as failed."
+    "1024 connections; a request that finds none free counts as failed. The static answer was asked at the same rate just "
+    "before or after each run of Penstock's; the ratio is the median of theirs."
+)
+_ALONE = (
+    "Time of an answer, and in brackets what of it is not the call of the model, which was timed by itself just before and "
+    "after (µs)."
 )
 Found = list[float]
 
@@ -85,7 +91,7 @@ def markdown(results: Results, effort: str) -> str:
         "",
         "## One connection",
         "",
-        "Time of an answer, and in brackets what of it is not the call of the model itself (µs).",
+        _ALONE,
         "",
         _table(["model", *servers], [_alone(results, case, servers) for case in results.cases]),
         "",
@@ -94,7 +100,7 @@ def markdown(results: Results, effort: str) -> str:
         _OPEN_LOOP,
         "",
         _table(
-            ["model", "server", "peak/s", "p50 ms", "p99 ms at half", "static p99 ms at that rate", "goodput at twice"],
+            ["model", "server", "peak/s", "p50 ms", "p99 ms at half", STATIC, "ratio", "goodput at twice"],
             [row for case in results.cases for row in _open(results, case, servers)],
         ),
         "",
@@ -150,14 +156,15 @@ def _multiples(results: Results) -> list[str]:
 def _alone(results: Results, case: str, servers: Sequence[str]) -> list[str]:
     cells = [case]
     for server in servers:
-        p50 = results.middle(case, server, "closed", "p50", connections=1) * 1e6
-        bare = results.middle(case, BARE, "bare", "served" if server == OURS else "scikit_learn") * 1e6
-        if np.isnan(p50):
+        p50 = results.values(case, server, "alone", "p50")
+        bare = results.values(case, server, "alone", "bare")
+        if not p50:
             cells.append("")
         elif server in {OUR_STATIC, GRANIAN_STATIC}:
-            cells.append(_whole(p50))
+            cells.append(_whole(float(np.median(p50)) * 1e6))
         else:
-            cells.append(f"{p50:,.0f} ({p50 - bare:,.0f})")
+            over = np.median(np.subtract(p50, bare))
+            cells.append(f"{np.median(p50) * 1e6:,.0f} ({over * 1e6:,.0f})")
     return cells
 
 
@@ -168,8 +175,8 @@ def _open(results: Results, case: str, servers: Sequence[str]) -> list[list[str]
         halves = results.values(case, server, "half", "p99")
         if not halves:
             continue
-        offered = results.values(case, server, "half", "offered")[0]
-        beside = results.values(CASE_OF_STATICS, OUR_STATIC, "beside", "p99", offered=offered)
+        beside = [value for value in results.values(case, server, "half", "static_p99") if value is not None]
+        ratios = [value / static for value, static in zip(halves, beside, strict=False)]
         good = [value / top for value in results.values(case, server, "twice", "goodput")]
         rows.append(
             [
@@ -179,6 +186,7 @@ def _open(results: Results, case: str, servers: Sequence[str]) -> list[list[str]
                 f"{results.middle(case, server, 'half', 'p50') * 1e3:.2f}",
                 _spread([value * 1e3 for value in halves], lambda value: f"{value:.2f}"),
                 _spread([value * 1e3 for value in beside], lambda value: f"{value:.2f}"),
+                f"{np.median(ratios):.2f}" if ratios else "",
                 _spread(good, lambda value: f"{value:.0%}"),
             ]
         )
