@@ -4,6 +4,7 @@ import json
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 from misbehaving import MILLISECONDS, Misbehaving
 from penstock_serving import contract
+from penstock_serving.explain.limits import Limits
 from penstock_serving.model.digest import tree_digest
 from penstock_serving.server.main import main
 
@@ -283,6 +285,36 @@ def test_stopping_loses_no_request(
         assert slow.result().headers["connection"] == "close"
         assert served.server.wait(30) == 0
     assert set(results) == {200}
+
+
+def test_questions_keep_apart_however_short_the_predictions_beside_them_are(
+    served_logistic: Any, talker: Callable[..., Any], wait: Callable[..., Any]
+) -> None:
+    """Of predictions that take microseconds hardly one is under way at any moment, and yet they are."""
+    X = np.column_stack(list(served_logistic.packaged.frame.values()))
+    tensor = {"name": "x", "datatype": "FP64", "shape": [1, X.shape[1]], "data": X[0].tolist()}
+    request, ended = {"inputs": [tensor]}, threading.Event()
+
+    def predict() -> None:
+        with talker(served_logistic.port) as caller:
+            while not ended.is_set():
+                assert caller.post(INFER, request)[0] == 200
+
+    def explain() -> int:
+        with talker(served_logistic.port) as caller:
+            return sum(caller.post("/v2/models/fraud/explain", request)[0] == 200 for _ in range(60))
+
+    with talker(served_logistic.port) as caller, ThreadPoolExecutor(1) as pool:
+        wait(lambda: caller.post("/v2/models/fraud/explain", request)[0] == 200, 120)
+        predicting = pool.submit(predict)
+        wait(lambda: served_logistic.metric(served_logistic.metrics_port, contract.METRIC_ROWS) > 100)
+        began = time.monotonic()
+        explained = explain()
+        spent = time.monotonic() - began
+        ended.set()
+        predicting.result()
+    assert explained == 60
+    assert spent > (explained - 1) * Limits().apart_seconds
 
 
 def test_who_hung_up_is_not_waited_for_when_stopping(

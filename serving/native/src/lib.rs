@@ -313,6 +313,11 @@ impl PyFront {
         (counts.buckets.clone(), good, late, counts.seconds, counts.failed_seconds, counts.rows, parts, calls, since)
     }
 
+    /// Seconds since the model was asked last; none before that.
+    fn idle(&self) -> Option<f64> {
+        locked(&self.front.shared.counts).last.map(|last| last.elapsed().as_secs_f64())
+    }
+
     /// What the monitor is to be told since it was asked last, and how many rows were too many to keep.
     fn observed(&self, py: Python<'_>) -> (Py<PyBytes>, usize) {
         let found = std::mem::take(&mut *locked(&self.front.shared.observed));

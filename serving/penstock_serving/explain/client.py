@@ -207,7 +207,7 @@ class ExplainClient:
                 self._in_work = 1
                 await self._serve(self._waiting.popleft())
                 self._in_work = 0
-                if self._waiting and self._busy():
+                if self._busy():
                     await asyncio.sleep(began + self._limits.apart_seconds - time.monotonic())
             self._came.clear()
 

@@ -44,6 +44,7 @@ T = TypeVar("T")
 
 _CLOSE_SECONDS = 1.0
 _LOOK_SECONDS = 1.0
+_JUST_NOW_SECONDS = 0.1
 
 
 class Worker:
@@ -97,9 +98,12 @@ class Worker:
         tally = Tally(metrics, feed)
         pages = Pages(identity, model, dispatcher, lifecycle, lambda: telling.totals().work)
         line = starter.line(self._slot)
-        explaining = Explaining(
-            identity, model, config.directory, line, lambda: dispatcher.in_flight + lifecycle.elsewhere() > 0
-        )
+
+        def predicting() -> bool:
+            just_now = front is not None and front.idle_seconds < _JUST_NOW_SECONDS
+            return just_now or dispatcher.in_flight + lifecycle.elsewhere() > 0
+
+        explaining = Explaining(identity, model, config.directory, line, predicting)
         app = App(identity, model, dispatcher, pages, explaining, metrics, tally, lifecycle)
         http = HttpLimits(body=config.max_body)
         listener = Listener(app, http)

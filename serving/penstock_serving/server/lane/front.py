@@ -3,6 +3,7 @@ hands over the rest. What it has counted and observed is asked of it.
 """
 
 import asyncio
+import math
 import os
 import socket
 import time
@@ -52,8 +53,9 @@ class Rules(NamedTuple):
 class Front:
     """A model that answers ordinary requests natively: at the connection, from `start` on.
 
-    Before that, `ask` answers bodies here and now. `counts`, `observed` and `asked` may be asked by any thread. Where it
-    is there `in_place_of_python`, and not with fewer threads, what it has no room for has none in Python either.
+    Before that, `ask` answers bodies here and now. `counts`, `observed`, `asked` and `idle_seconds` may be asked by any
+    thread. Where it is there `in_place_of_python`, and not with fewer threads, what it has no room for has none in Python
+    either.
     """
 
     def __init__(self, lane: Any, columns: int, *, in_place_of_python: bool) -> None:
@@ -115,6 +117,12 @@ class Front:
     def asked(self) -> int:
         """Requests that wait for an answer."""
         return int(self._native.asked()) if self._native is not None else 0
+
+    @property
+    def idle_seconds(self) -> float:
+        """For how long the model was asked nothing. Between two answers nothing may wait, however many are asked."""
+        since = self._native.idle() if self._native is not None else None
+        return math.inf if since is None else float(since)
 
     def counts(self) -> Counts:
         """Totals since the start."""
