@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from penstock_serving.monitor.wire import MAX_DATAGRAM, Datagram, Kind, decode, encode
 from penstock_serving.protocol.rules import NUMBER, Rule
-from penstock_serving.server.feed import Feed, paced
+from penstock_serving.server.feed import Feed
 
 OVERHEAD = 256
 
@@ -150,19 +150,3 @@ def test_what_is_not_taken_is_dropped_and_counted() -> None:
     feed.empty()
     counts = feed.counts()
     assert (counts.sent, counts.dropped, counts.waiting) == (0, 4, 0)
-
-
-@pytest.mark.parametrize(
-    ("spent", "gathered", "wanted"),
-    [
-        (0.1, 0, 0.1),
-        (0.1, 1000, 0.1),
-        (0.1, 320 << 10, 0.01),
-        (0.01, 32 << 10, 0.01),
-        (0.01, 8 << 10, 0.04),
-        (0.005, 8 << 20, 0.005),
-        (0.005, 0, 0.1),
-    ],
-)
-def test_the_next_look_is_when_a_datagram_is_full_again(spent: float, gathered: int, wanted: float) -> None:
-    assert paced(spent, gathered) == pytest.approx(wanted)

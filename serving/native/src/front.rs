@@ -19,6 +19,7 @@ use slab::Slab;
 
 use crate::compute::Compute;
 use crate::count::Counts;
+use crate::feed::Feed;
 use crate::http::{Address, Found, MAX_HEAD};
 use crate::lane::{Caller, Done, Lane, Start, Trade, locked};
 use crate::request::Reader;
@@ -37,7 +38,6 @@ const IDLE_LOOK: Duration = Duration::from_millis(500);
 /// For how long at a time nothing is seen to while the only thread of the lane computes.
 const MEANWHILE: Duration = Duration::from_millis(1);
 const DATE: Duration = Duration::from_millis(500);
-const MAX_OBSERVED: usize = (8 << 20) / 8;
 /// Bytes of all requests that are held here; beyond them Python decides.
 const MAX_HELD: usize = 32 << 20;
 
@@ -54,13 +54,6 @@ pub struct Rules {
     pub write: Duration,
 }
 
-/// What the monitor is to be told, and how many rows were too many to keep.
-#[derive(Default)]
-pub struct Observed {
-    pub rows: Vec<f64>,
-    pub dropped: usize,
-}
-
 /// A connection that is Python's from now on, what was read from it and is not answered, and how long ago that began.
 pub struct Handed {
     pub stream: StdStream,
@@ -72,9 +65,9 @@ pub struct Handed {
 pub struct Shared {
     pub lane: Lane,
     rules: Rules,
-    width: usize,
     pub counts: Mutex<Counts>,
-    pub observed: Mutex<Observed>,
+    /// What the monitor is told.
+    pub feed: Mutex<Feed>,
     pub handed: Mutex<Vec<Handed>>,
     returned: Mutex<Vec<StdStream>>,
     pub asked: AtomicUsize,
@@ -93,6 +86,7 @@ pub struct Front {
 impl Front {
     /// Answer what comes to listening sockets, by models on a thread each, which `start` starts. `tell` is called on the
     /// front's thread when a connection was handed over.
+    #[allow(clippy::too_many_arguments)] // each is one thing that the server has
     pub fn start(
         sockets: Vec<StdListener>,
         trade: Arc<Trade>,
@@ -100,6 +94,7 @@ impl Front {
         start: &Start,
         rules: Rules,
         counts: Counts,
+        feed: Feed,
         tell: Box<dyn Fn() + Send + Sync>,
     ) -> std::io::Result<Self> {
         let poll = Poll::new()?;
@@ -111,7 +106,6 @@ impl Front {
             poll.registry().register(&mut listener, Token(LISTENERS + number), Interest::READABLE)?;
             listeners.push(listener);
         }
-        let width = trade.columns.all.len() + 1;
         let woken = Arc::clone(&waker);
         let here = Arc::new(OnceLock::<Thread>::new());
         let thread = Arc::clone(&here);
@@ -125,9 +119,8 @@ impl Front {
         let shared = Arc::new(Shared {
             lane,
             rules,
-            width,
             counts: Mutex::new(counts),
-            observed: Mutex::default(),
+            feed: Mutex::new(feed),
             handed: Mutex::default(),
             returned: Mutex::default(),
             asked: AtomicUsize::new(0),
@@ -253,7 +246,7 @@ impl Desk {
         let mut looked = Instant::now();
         while !self.shared.closing.load(Ordering::Acquire) {
             let pause = if self.busy { LOOK } else { IDLE_LOOK };
-            let nothing = self.connections.is_empty() && !self.waiting_to_accept;
+            let nothing = self.connections.is_empty() && !self.waiting_to_accept && !self.busy;
             let wait = if nothing { None } else { Some(pause) };
             if self.shared.lane.is_at_work_alone() {
                 // What comes meanwhile could only wait there, and each time that it is read interrupts the model.
@@ -284,6 +277,7 @@ impl Desk {
             self.compute();
             self.shared.asked.store(self.asked, Ordering::Release);
         }
+        locked(&self.shared.feed).finish();
     }
 
     /// See to it that what was offered is computed: here, or by a thread. What callers had sent beforehand, and comes up as
@@ -466,11 +460,12 @@ impl Desk {
         let shared = Arc::clone(&self.shared);
         let mut counts = locked(&shared.counts);
         counts.batch(&done);
-        let mut told = Vec::with_capacity(done.observed.len());
+        let mut feed = locked(&shared.feed);
+        let width = feed.width();
         let mut first = 0;
         for ((caller, body), rows) in done.callers.iter().zip(done.answers).zip(done.rows) {
-            let observed = &done.observed[first..first + rows * shared.width];
-            first += rows * shared.width;
+            let observed = &done.observed[first..first + rows * width];
+            first += rows * width;
             let Some(connection) = self.connections.get_mut(caller.place) else { continue };
             if connection.generation != caller.generation {
                 continue;
@@ -481,18 +476,13 @@ impl Desk {
                 self.settle(caller.place, Fate::GoesToPython);
                 continue;
             };
-            told.extend_from_slice(observed);
+            feed.add(observed);
             counts.rows += rows as u64;
             counts.answer((now - asked.began).as_secs_f64());
             self.write(caller.place, now, asked.end, Message::Good, &body);
         }
         drop(counts);
-        let mut observed = locked(&shared.observed);
-        if observed.rows.len() + told.len() > MAX_OBSERVED {
-            observed.dropped += told.len() / shared.width;
-        } else {
-            observed.rows.extend_from_slice(&told);
-        }
+        feed.send(now);
     }
 
     /// Answer the request that ends at `end`, and go on with what comes after it.
@@ -535,9 +525,13 @@ impl Desk {
             self.accept();
         }
         let draining = self.draining();
+        let mut feed = locked(&self.shared.feed);
+        feed.send(now);
         self.busy = self.waiting_to_accept
             || self.asked > 0
+            || feed.is_behind()
             || self.connections.iter().any(|(_, one)| !one.bytes.is_empty() || !one.unwritten.is_empty());
+        drop(feed);
         let places: Vec<usize> = self.connections.iter().map(|(place, _)| place).collect();
         for place in places {
             let rules = &self.shared.rules;

@@ -12,6 +12,7 @@ mod called;
 mod columns;
 mod compute;
 mod count;
+mod feed;
 mod front;
 mod graph;
 mod http;
@@ -27,6 +28,7 @@ mod trees;
 use std::collections::HashMap;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -42,6 +44,7 @@ use crate::called::Called;
 use crate::columns::{Code, Column, Columns, Kind};
 use crate::compute::Compute;
 use crate::count::Counts;
+use crate::feed::{Feed, FeedCounts};
 use crate::front::{Front, Handed, Rules};
 use crate::graph::Graph;
 use crate::http::Address;
@@ -200,8 +203,17 @@ impl PyLane {
     }
 
     /// Answer what comes to listening sockets, which become the front's own, by rules; `bounds` are the upper ends of
-    /// buckets that times are counted in. Raises `RuntimeError` when that was asked before.
-    fn front(&self, py: Python<'_>, listening: Vec<i32>, rules: GivenRules, bounds: Vec<f64>) -> PyResult<PyFront> {
+    /// buckets that times are counted in; the monitor's socket is at `monitor`, and what it is told goes under the id `boot`.
+    /// Raises `RuntimeError` when that was asked before.
+    fn front(
+        &self,
+        py: Python<'_>,
+        listening: Vec<i32>,
+        rules: GivenRules,
+        bounds: Vec<f64>,
+        monitor: PathBuf,
+        boot: u64,
+    ) -> PyResult<PyFront> {
         let sockets = listening.into_iter().map(listener_of).collect();
         let models = py.detach(|| std::mem::take(&mut *locked(&self.models)));
         if models.is_empty() {
@@ -211,7 +223,9 @@ impl PyLane {
         let rung = Arc::clone(&bell);
         let tell = Box::new(move || rung.ring());
         let trade = Arc::clone(&self.trade);
-        let front = Front::start(sockets, trade, models, &*self.start, rules_of(rules), Counts::new(bounds), tell)?;
+        let feed = Feed::new(monitor, boot, trade.columns.all.len() + 1, Instant::now());
+        let (rules, counts) = (rules_of(rules), Counts::new(bounds));
+        let front = Front::start(sockets, trade, models, &*self.start, rules, counts, feed, tell)?;
         Ok(PyFront { front, bell })
     }
 }
@@ -318,10 +332,10 @@ impl PyFront {
         locked(&self.front.shared.counts).last.map(|last| last.elapsed().as_secs_f64())
     }
 
-    /// What the monitor is to be told since it was asked last, and how many rows were too many to keep.
-    fn observed(&self, py: Python<'_>) -> (Py<PyBytes>, usize) {
-        let found = std::mem::take(&mut *locked(&self.front.shared.observed));
-        (doubles(py, &found.rows), found.dropped)
+    /// Rows that the monitor was told of, that it could not be told of, and that wait to be told.
+    fn told(&self) -> (u64, u64, u64) {
+        let FeedCounts { sent, dropped, waiting } = locked(&self.front.shared.feed).counts();
+        (sent, dropped, waiting)
     }
 
     /// Hand over every connection as soon as it waits for no answer.

@@ -2,14 +2,16 @@
 
 A record is one served row or one refused request. The server numbers its records from 0, dropped ones included; every
 datagram carries the number of its first record, so the monitor knows exactly how many it did not see. A datagram
-without records says how far the numbering is.
+without records says how far the numbering is. Whatever numbers records by itself, as the server's Python and its native
+front do, has a boot id of its own.
 
-Layout, little-endian: magic `PSM1`, kind (1 byte), padding, columns (2 bytes), records (4 bytes), boot id of the server
-process (8 bytes), number of the first record (8 bytes); then for rows `records` × (`columns` + 1) float64, the last of
+Layout, little-endian: magic `PSM1`, kind (1 byte), padding, columns (2 bytes), records (4 bytes), boot id
+(8 bytes), number of the first record (8 bytes); then for rows `records` × (`columns` + 1) float64, the last of
 each row being the prediction (its class's position, or its value, NaN when none was computed), a missing value NaN, an
 unseen category −1; for refusals `records` × 2 int32, rule and column (−1 for none).
 """
 
+import os
 import struct
 from dataclasses import dataclass
 from enum import IntEnum
@@ -51,6 +53,11 @@ class Datagram:
     def next(self) -> int:
         """The number after the last record."""
         return self.first + len(self.records)
+
+
+def new_boot() -> int:
+    """An id for a numbering of its own."""
+    return int.from_bytes(os.urandom(8), "little") >> 1
 
 
 def encode(datagram: Datagram) -> bytes:

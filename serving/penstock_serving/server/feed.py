@@ -1,9 +1,7 @@
 """Telling the monitor, never waiting for it: a bounded buffer, a thread that empties it, a count of what was lost."""
 
-import os
 import socket
 import threading
-import time
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,14 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from penstock_serving.model.frame import Matrix
-from penstock_serving.monitor.wire import HEADER, MAX_DATAGRAM, Datagram, Kind, encode
+from penstock_serving.monitor.wire import HEADER, MAX_DATAGRAM, Datagram, Kind, encode, new_boot
 from penstock_serving.protocol.rules import NUMBER, Rule
 
 BUFFER_BYTES = 8 << 20
 _OVERHEAD_BYTES = 256
 _BLOCK_BYTES = MAX_DATAGRAM // 2
 _EVERY_SECONDS = 0.1
-_LEAST_SECONDS = 0.005
 _SEND_SECONDS = 0.2
 _FLUSH_SECONDS = 2.0
 
@@ -51,14 +48,8 @@ class _Block:
         return True
 
 
-def _nothing() -> tuple[Matrix, int]:
-    return np.empty((0, 1)), 0
-
-
 class Feed:
     """The server's side of the monitor's socket. `rows` and `refusal` may be called from any thread and never wait.
-
-    `more` tells of rows that were served elsewhere, and how many were dropped there; the feed's own thread asks it.
 
     When the monitor does not read, records wait in a buffer of 8 MiB; beyond it, and when no monitor is there at all,
     they are dropped and counted. Dropped records keep their numbers, so the monitor counts them too.
@@ -67,8 +58,7 @@ class Feed:
     def __init__(self, path: Path, buffer_bytes: int = BUFFER_BYTES) -> None:
         self._path = str(path)
         self._limit = buffer_bytes
-        self.more = _nothing
-        self._boot = int.from_bytes(os.urandom(8), "little") >> 1
+        self._boot = new_boot()
         self._waiting: deque[Datagram] = deque()
         self._block: _Block | None = None
         self._bytes = 0
@@ -87,11 +77,6 @@ class Feed:
 
     def rows(self, observed: Matrix) -> None:
         """Offer served rows [rows, columns + 1]."""
-        if self._add(observed) > MAX_DATAGRAM:
-            self._wake.set()
-
-    def _add(self, observed: Matrix) -> int:
-        """Add rows to what waits; tell how many bytes that is now."""
         with self._lock:
             if self._room(observed):
                 if self._block is None or not self._block.add(observed):
@@ -103,7 +88,9 @@ class Feed:
                         self._waiting.append(Datagram(Kind.ROWS, self._boot, self._numbered, observed))
                 self._bytes += observed.nbytes
             self._numbered += len(observed)
-            return self._bytes
+            plenty = self._bytes > MAX_DATAGRAM
+        if plenty:
+            self._wake.set()
 
     def refusal(self, rule: Rule, column: int) -> None:
         """Offer a refused request: the rule it broke, and the column's position (-1 for none)."""
@@ -143,28 +130,12 @@ class Feed:
             self._waiting.append(Datagram(Kind.ROWS, self._boot, block.first, records))
 
     def _run(self) -> None:
-        pause, looked = _EVERY_SECONDS, time.monotonic()
         while not self._closing.is_set():
-            self._wake.wait(pause)
+            self._wake.wait(_EVERY_SECONDS)
             self._wake.clear()
-            before, looked = looked, time.monotonic()
-            pause = paced(looked - before, self._gather())
             self._empty()
-        self._gather()
         self._empty()
         self._disconnect()
-
-    def _gather(self) -> int:
-        """Take what was served elsewhere; tell how many bytes that were."""
-        observed, dropped = self.more()
-        if len(observed):
-            self._add(observed)
-        if dropped:
-            with self._lock:
-                self._close_block()
-                self._numbered += dropped
-                self._dropped += dropped
-        return observed.nbytes
 
     def _empty(self) -> None:
         while (batch := self._take()) is not None:
@@ -221,14 +192,6 @@ class Feed:
 
 def _follows(before: Datagram, after: Datagram) -> bool:
     return before.kind is after.kind and before.next == after.first
-
-
-def paced(spent: float, gathered: int) -> float:
-    """Seconds until the next look, after so many bytes came in the seconds spent: until there is a datagram again.
-
-    Whoever counts them has then little to do at a time, and what is served meanwhile waits for little.
-    """
-    return min(_EVERY_SECONDS, max(_LEAST_SECONDS, spent * _BLOCK_BYTES / max(1, gathered)))
 
 
 def split(datagram: Datagram) -> list[Datagram]:

@@ -109,8 +109,8 @@ class Worker:
         listener = Listener(app, http)
         opened = None
         if front is not None:
-            opened = Opened(front, app.rules(config.limits, http), BUCKETS)
-            metrics.elsewhere, feed.more, lifecycle.elsewhere = front.counts, front.observed, lambda: front.asked
+            opened = Opened(front, app.rules(config.limits, http), BUCKETS, config.monitor_socket)
+            metrics.elsewhere, lifecycle.elsewhere = front.counts, lambda: front.asked
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Sequence
 from email.utils import formatdate
+from pathlib import Path
 from typing import NamedTuple
 
 from penstock_serving.server.http.connection import Connection
@@ -19,11 +20,12 @@ _SPARE_FILES = 100
 
 
 class Opened(NamedTuple):
-    """A front, and how it is to answer: rules, and upper ends of the buckets that it counts times in."""
+    """A front, and how it is to answer: rules, upper ends of the buckets that it counts times in, the monitor's socket."""
 
     front: Front
     rules: Rules
     bounds: Sequence[float]
+    monitor: Path
 
 
 class Listener:
@@ -80,7 +82,7 @@ class Listener:
                 one.close()
             raise
         self._front = opened.front
-        opened.front.start(sockets, opened.rules, opened.bounds, self._adopt)
+        opened.front.start(sockets, opened.rules, opened.bounds, opened.monitor, self._adopt)
 
     def _adopt(self, handed: socket.socket, content: bytes, spent: float) -> None:
         """Take in a connection that the front hands over."""

@@ -1,5 +1,5 @@
 """The front as Python sees it: native code (`serving/native`) that accepts connections, answers ordinary requests, and
-hands over the rest. What it has counted and observed is asked of it.
+hands over the rest. It tells the monitor by itself; what it has counted is asked of it.
 """
 
 import asyncio
@@ -9,11 +9,13 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from penstock_serving.model.frame import Matrix
+from penstock_serving.monitor.wire import new_boot
 from penstock_serving.server.counts import Counts
 from penstock_serving.server.work import Work
 
@@ -53,9 +55,8 @@ class Rules(NamedTuple):
 class Front:
     """A model that answers ordinary requests natively: at the connection, from `start` on.
 
-    Before that, `ask` answers bodies here and now. `counts`, `observed`, `asked` and `idle_seconds` may be asked by any
-    thread. Where it is there `in_place_of_python`, and not with fewer threads, what it has no room for has none in Python
-    either.
+    Before that, `ask` answers bodies here and now. `counts`, `asked` and `idle_seconds` may be asked by any thread. Where it
+    is there `in_place_of_python`, and not with fewer threads, what it has no room for has none in Python either.
     """
 
     def __init__(self, lane: Any, columns: int, *, in_place_of_python: bool) -> None:
@@ -82,15 +83,18 @@ class Front:
         listening: Sequence[socket.socket],
         rules: Rules,
         bounds: Sequence[float],
+        monitor: Path,
         adopt: Callable[[socket.socket, bytes, float], None],
     ) -> None:
-        """Answer at listening sockets, which are the front's from now on; count times in buckets of these `bounds`.
+        """Answer at listening sockets, which are the front's from now on; count times in buckets of these `bounds`; tell the
+        `monitor`, by its socket, what was answered.
 
         Connections that bring anything else are given to `adopt` on the running event loop, with what was read from them and
         the seconds since that began to come.
         """
         descriptors = [one.detach() for one in listening]
-        native = self._native = self._lane.front(descriptors, (*rules[:4], *rules.late, *rules[5:]), list(bounds))
+        told = (*rules[:4], *rules.late, *rules[5:])
+        native = self._native = self._lane.front(descriptors, told, list(bounds), monitor, new_boot())
 
         def handed() -> None:
             for descriptor, content, spent in native.handed():
@@ -129,6 +133,7 @@ class Front:
         if self._native is None:
             return Counts()
         buckets, good, late, seconds, late_seconds, rows, parts, calls, since = self._native.counts()
+        sent, dropped, _ = self._native.told()
         begun, queued, read, computed, written = parts
         work = Work(
             succeeded=good,
@@ -151,15 +156,10 @@ class Front:
             seconds={ROUTE: seconds + late_seconds},
             rows=rows,
             in_flight=self.asked,
+            sent=sent,
+            dropped=dropped,
             work=work,
         )
-
-    def observed(self) -> tuple[Matrix, int]:
-        """What the monitor is to be told since this was asked last, and the number of rows that were dropped."""
-        if self._native is None:
-            return np.empty((0, self._width)), 0
-        content, dropped = self._native.observed()
-        return self._matrix(content), dropped
 
     def take_back(self, connection: int) -> None:
         """Take back a connection that waits for nothing, by a descriptor of its own."""
