@@ -183,7 +183,10 @@ impl Lane {
     /// Wake a thread, if one sleeps and something waits.
     pub fn wake(&self) {
         let queue = locked(&self.shared.queue);
-        if queue.idle > 0 && !queue.waiting.is_empty() {
+        let sleeps = queue.idle > 0 && !queue.waiting.is_empty();
+        // Whoever is woken takes the lock at once: on one processor it would go back to sleep for it.
+        drop(queue);
+        if sleeps {
             self.shared.given.notify_one();
         }
     }
