@@ -29,7 +29,7 @@ UNOBSERVED = 4
 HEARD = 5
 BOOTS = 6
 NUMBERINGS = 64
-"""Numberings that are kept: several times as many as a server has workers."""
+"""Numberings that are kept: twice as many as a server's workers have, each of which has two."""
 NUMBERING_WORDS = 3
 """A boot id, the next number expected, and when it was last heard (in datagrams counted)."""
 _FIXED = BOOTS + NUMBERINGS * NUMBERING_WORDS
