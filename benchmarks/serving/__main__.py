@@ -40,10 +40,10 @@ def main() -> None:
         f"{effort.rounds} rounds of {effort.seconds:g} s, {effort.open_runs} runs of each open loop "
         "(a third of them for the others)."
     )
+    arguments.report.mkdir(parents=True, exist_ok=True)
+    content = json.dumps({"backends": backends, "samples": samples}, indent=1)
+    (arguments.report / "serving.json").write_text(content + "\n")
     write(Results(samples, backends), said, arguments.report)
-    (arguments.report / "serving.json").write_text(
-        json.dumps({"backends": backends, "samples": samples}, indent=1) + "\n"
-    )
     print(f"{arguments.report / 'serving.md'}")
 
 

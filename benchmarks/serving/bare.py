@@ -1,7 +1,8 @@
 """Calls of a model on one row, without a server: `python -m benchmarks.serving.bare JOBLIB ROOT DIGEST COLUMNS`.
 
 A machine's speed changes by the minute, so what a server adds to the call is told by calls just before and after it:
-each line `scikit_learn` or `served` (what Penstock calls) is answered by the median time of such calls now, in seconds.
+each line `scikit_learn` or `served` is answered by the median time of such calls now, in seconds: of the estimator's
+`predict`, or of what Penstock serves in its place, called from Python, which natively it does not do.
 """
 
 import json
@@ -55,7 +56,10 @@ def calling(case: Case, core: int) -> Iterator[Callable[[str], float]]:
         def seconds(what: str) -> float:
             asks.write(f"{what}\n")
             asks.flush()
-            return float(json.loads(answers.readline()))
+            said = answers.readline()
+            if not said:
+                raise RuntimeError(f"the process that calls {case.name} has ended: see what it said above")
+            return float(json.loads(said))
 
         yield seconds
 

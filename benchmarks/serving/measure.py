@@ -2,7 +2,6 @@
 
 import random
 import sys
-import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -58,7 +57,7 @@ class Rounds:
                 if name in _STATICS or (name in {peer.name for peer in PEERS} and number % 3):
                     continue
                 _say(f"open loop {number + 1}/{self._effort.open_runs}: {case.name}, {name}")
-                self._open(case, name)
+                self._open(case, name, static_first=number % 2 == 0)
         return self.samples
 
     def _closed(self, case: Case, name: str) -> None:
@@ -84,25 +83,22 @@ class Rounds:
                 self._add(case, name, "alone", bare=(before + after) / 2, **asdict(found))
                 before = after
 
-    def _open(self, case: Case, name: str) -> None:
-        """Half and twice the own peak; ours with the static answer at half of ours just before it or just after."""
+    def _open(self, case: Case, name: str, *, static_first: bool) -> None:
+        """Half and twice the own peak; beside ours at half, by turns just before it or just after, the static answer."""
         top = peak(self.samples, case.name, name)
-        static_comes = self._chance.choice(("before", "after")) if name == OURS else "never"
-        beside: Measured | None = None
-        if static_comes == "before":
-            beside = self._static(case, top / 2)
-        with running(name, case, SERVER_CORE, self._own(case, name)) as server:
-            half = self._asked(server, MOST_CONNECTIONS, self._effort.seconds, top / 2)
-            time.sleep(0.5)
-            if static_comes == "after":
-                beside = self._static(case, top / 2)
-            twice = self._asked(server, MOST_CONNECTIONS, self._effort.seconds, top * 2)
-        static = None if beside is None else beside.p99
-        self._add(case, name, "half", offered=top / 2, static_p99=static, **asdict(half))
-        self._add(case, name, "twice", offered=top * 2, **asdict(twice))
+        if not top:
+            return
+        static = self._at(case, OUR_STATIC, top / 2) if name == OURS and static_first else None
+        half = self._at(case, name, top / 2)
+        if name == OURS and not static_first:
+            static = self._at(case, OUR_STATIC, top / 2)
+        beside = {} if static is None else {"static_p99": static.p99, "static_failed": static.failed}
+        self._add(case, name, "half", offered=top / 2, **beside, **asdict(half))
+        self._add(case, name, "twice", offered=top * 2, **asdict(self._at(case, name, top * 2)))
 
-    def _static(self, case: Case, rate: float) -> Measured:
-        with running(OUR_STATIC, case, SERVER_CORE, self._own(case, OUR_STATIC)) as server:
+    def _at(self, case: Case, name: str, rate: float) -> Measured:
+        """An open loop, of a server that is there for it alone."""
+        with running(name, case, SERVER_CORE, self._own(case, name)) as server:
             return self._asked(server, MOST_CONNECTIONS, self._effort.seconds, rate)
 
     def _asked(self, server: Running, connections: int, seconds: float, rate: float = 0.0) -> Measured:

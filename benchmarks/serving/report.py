@@ -1,5 +1,6 @@
 """The report: Markdown with a chart."""
 
+import math
 import os
 import platform
 from collections.abc import Callable, Sequence
@@ -18,11 +19,12 @@ STATIC = "static p99 ms at that rate"
 _OPEN_LOOP = (
     "Times count from when a request was due. Goodput: answers 200 within 100 ms, as a share of the peak. At most "
     "1024 connections; a request that finds none free counts as failed. The static answer was asked at the same rate just "
-    "before or after each run of Penstock's; the ratio is the median of theirs."
+    "before or after each run of Penstock's; the ratio is the median of theirs, in which a run of ours with a failed "
+    "request counts as endless."
 )
 _ALONE = (
-    "Time of an answer, and in brackets what of it is not the call of the model, which was timed by itself just before and "
-    "after (µs)."
+    "Time of an answer, and in brackets what it takes beyond a call of the model from Python (Penstock's: of what it "
+    "serves), which was timed by itself just before and after (µs)."
 )
 Found = list[float]
 
@@ -67,7 +69,7 @@ def write(results: Results, effort: str, target: Path) -> None:
 def markdown(results: Results, effort: str) -> str:
     """The report's text."""
     versions = ", ".join(f"{peer.name} {peer.version}" for peer in (KSERVE, MLSERVER, BENTOML, GRANIAN))
-    servers = [name for name in names() if results.values(CASE_OF_STATICS, name, "closed", "rate")]
+    servers = [name for name in names() if any(results.values(case, name, "closed", "rate") for case in results.cases)]
     intro = (
         f"Made by `make bench-serving` on {datetime.now(UTC):%Y-%m-%d}: {os.cpu_count()} CPUs ({_processor()}), "
         f"Python {platform.python_version()}, {versions}. {effort} Server on one core, load on the other; all servers in "
@@ -175,9 +177,12 @@ def _open(results: Results, case: str, servers: Sequence[str]) -> list[list[str]
         halves = results.values(case, server, "half", "p99")
         if not halves:
             continue
-        beside = [value for value in results.values(case, server, "half", "static_p99") if value is not None]
-        ratios = [value / static for value, static in zip(halves, beside, strict=False)]
-        good = [value / top for value in results.values(case, server, "twice", "goodput")]
+        paired = results.values(case, server, "half", "failed") if server == OURS else []
+        beside = results.values(case, server, "half", "static_p99") if server == OURS else []
+        # Where requests failed, the times of those that were answered say little.
+        late = [math.inf if failed else value for failed, value in zip(paired, halves, strict=False)]
+        ratios = [value / static for value, static in zip(late, beside, strict=False) if static]
+        good = [value / top for value in results.values(case, server, "twice", "goodput") if top]
         rows.append(
             [
                 case,

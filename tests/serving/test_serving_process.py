@@ -307,11 +307,13 @@ def test_questions_keep_apart_however_short_the_predictions_beside_them_are(
     with talker(served_logistic.port) as caller, ThreadPoolExecutor(1) as pool:
         wait(lambda: caller.post("/v2/models/fraud/explain", request)[0] == 200, 120)
         predicting = pool.submit(predict)
-        wait(lambda: served_logistic.metric(served_logistic.metrics_port, contract.METRIC_ROWS) > 100)
-        began = time.monotonic()
-        explained = explain()
-        spent = time.monotonic() - began
-        ended.set()
+        try:
+            wait(lambda: served_logistic.metric(served_logistic.metrics_port, contract.METRIC_ROWS) > 100)
+            began = time.monotonic()
+            explained = explain()
+            spent = time.monotonic() - began
+        finally:
+            ended.set()
         predicting.result()
     assert explained == 60
     assert spent > (explained - 1) * Limits().apart_seconds

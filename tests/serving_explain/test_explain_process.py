@@ -389,6 +389,20 @@ def test_questions_keep_apart_while_predictions_are_under_way(forest, busy, apar
     assert least <= took[0] < most
 
 
+def test_questions_of_one_caller_keep_apart_as_well(forest):
+    took: list[float] = []
+
+    async def story(client):
+        await client.explain(MATRIX[:1], 120)
+        began = time.monotonic()
+        for _ in range(5):
+            await client.explain(MATRIX[:1], 120)
+        took.append(time.monotonic() - began)
+
+    run(forest, patient(apart_seconds=0.1), story, busy=True)
+    assert took[0] > 0.39
+
+
 def test_closing_refuses_what_waits(forest):
     async def story(client):
         await client.explain(MATRIX[:1], 120)

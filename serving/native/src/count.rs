@@ -62,7 +62,9 @@ impl Counts {
             call.0 += 1;
             call.1 += seconds;
         }
-        self.last = Some(Instant::now());
+        if done.asked {
+            self.last = Some(Instant::now());
+        }
     }
 
     /// An answer that took so long from its request's first byte.

@@ -18,7 +18,9 @@ const BLOCK: usize = 32 << 10;
 const MAX_WAITING: usize = 8 << 20;
 /// What is less than a block is sent as often.
 const EVERY: Duration = Duration::from_millis(100);
-/// How soon a monitor that had no room is asked again.
+/// How often the monitor is told how far the numbering is when nothing else is told: another one may have taken its place.
+const BEAT: Duration = Duration::from_secs(1);
+/// How soon, at the earliest, a monitor that had no room is asked again.
 const AGAIN: Duration = Duration::from_millis(1);
 /// For how long what waits is still sent at the end.
 const FINISH: Duration = Duration::from_secs(1);
@@ -61,6 +63,7 @@ pub struct Feed {
     sent: u64,
     dropped: u64,
     flushed: Instant,
+    beaten: Instant,
     /// Until when nothing is sent, as the monitor had no room.
     rests: Option<Instant>,
 }
@@ -81,6 +84,7 @@ impl Feed {
             sent: 0,
             dropped: 0,
             flushed: now,
+            beaten: now,
             rests: None,
         }
     }
@@ -94,17 +98,16 @@ impl Feed {
         FeedCounts { sent: self.sent, dropped: self.dropped, waiting: self.next - self.sent - self.dropped }
     }
 
-    /// Whether something is still to be sent.
-    pub fn is_behind(&self) -> bool {
-        self.heard < self.next
+    /// Whether rows wait to be sent.
+    pub fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
     }
 
     /// Number rows, and keep them until they are sent.
     pub fn add(&mut self, rows: &[f64]) {
         let size = 8 * self.width;
         for row in rows.chunks_exact(self.width) {
-            if self.held + size > MAX_WAITING || HEADER + size > MAX_DATAGRAM || u16::try_from(self.width - 1).is_err()
-            {
+            if self.held + size > MAX_WAITING || HEADER + size > MAX_DATAGRAM {
                 self.open = false;
                 self.dropped += 1;
             } else {
@@ -124,7 +127,7 @@ impl Feed {
         let fits = self.waiting.back().is_some_and(|last| self.open && last.content.len() + size <= BLOCK);
         if !fits {
             self.open = true;
-            let mut content = Vec::with_capacity(BLOCK.max(HEADER + size));
+            let mut content = Vec::with_capacity(HEADER + size * ((BLOCK - HEADER) / size).max(1));
             content.resize(HEADER, 0);
             self.waiting.push_back(Block { first: self.next, rows: 0, content });
         }
@@ -132,7 +135,8 @@ impl Feed {
         &mut self.waiting[last]
     }
 
-    /// Send what makes a datagram; ten times a second all that there is, and how far the numbering is.
+    /// Send what makes a datagram; ten times a second all that there is, and how far the numbering is where that is news, or
+    /// was not told for a while.
     pub fn send(&mut self, now: Instant) {
         let due = now.saturating_duration_since(self.flushed) >= EVERY;
         if due {
@@ -144,7 +148,12 @@ impl Feed {
             return;
         }
         self.rests = None;
-        if self.empty(left).is_err() {
+        let beats = self.next > 0 && now.saturating_duration_since(self.beaten) >= BEAT;
+        let tells = due && (beats || self.heard < self.next);
+        if tells {
+            self.beaten = now;
+        }
+        if self.empty(left).and_then(|()| if tells { self.position() } else { Ok(()) }).is_err() {
             self.rests = Some(now + AGAIN);
         }
     }
@@ -152,16 +161,18 @@ impl Feed {
     /// Send what is left, for a while; what the monitor does not take by then is dropped.
     pub fn finish(&mut self) {
         let began = Instant::now();
-        while self.is_behind() && self.empty(0).is_err() && began.elapsed() < FINISH {
+        while self.heard < self.next && began.elapsed() < FINISH {
+            if self.empty(0).and_then(|()| self.position()).is_ok() {
+                break;
+            }
             thread::sleep(AGAIN);
         }
         self.dropped = self.next - self.sent;
         self.waiting.clear();
-        self.heard = self.next;
+        self.held = 0;
     }
 
-    /// Send blocks until so many are left, and where that is none, how far the numbering is. An error means that the monitor
-    /// has no room now.
+    /// Send blocks until so many are left. An error means that the monitor has no room now.
     fn empty(&mut self, left: usize) -> io::Result<()> {
         while self.waiting.len() > left {
             let Some(mut block) = self.waiting.pop_front() else { break };
@@ -184,11 +195,14 @@ impl Feed {
             }
         }
         self.open = self.open && !self.waiting.is_empty();
-        if self.waiting.is_empty() && self.is_behind() {
-            // A monitor that is not there yet, or not any more, shall know what it missed.
-            if self.offer(&self.header(Kind::Position, 0, 0, self.next))? {
-                self.heard = self.next;
-            }
+        Ok(())
+    }
+
+    /// Tell how far the numbering is; an error as of `empty`. A monitor that is not there is told another time: it shall know
+    /// what it missed.
+    fn position(&mut self) -> io::Result<()> {
+        if self.offer(&self.header(Kind::Position, 0, 0, self.next))? {
+            self.heard = self.next;
         }
         Ok(())
     }
@@ -300,11 +314,25 @@ mod tests {
         feed.add(&rows(0, 2, WIDTH));
         feed.send(began);
         feed.add(&rows(2, 1, WIDTH));
-        assert_eq!((monitor.heard(WIDTH), feed.counts(), feed.is_behind()), (vec![], counts(0, 0, 3), true));
+        assert_eq!((monitor.heard(WIDTH), feed.counts(), feed.is_waiting()), (vec![], counts(0, 0, 3), true));
         feed.send(began + EVERY);
         assert_eq!(monitor.heard(WIDTH), [(1, 0, rows(0, 3, WIDTH)), (3, 3, vec![])]);
-        assert_eq!((feed.counts(), feed.is_behind()), (counts(3, 0, 0), false));
+        assert_eq!((feed.counts(), feed.is_waiting()), (counts(3, 0, 0), false));
         feed.send(began + 2 * EVERY);
+        assert_eq!(monitor.heard(WIDTH), []);
+        // Another monitor may have come in place of the one that was told.
+        for beat in 1..4 {
+            feed.send(began + BEAT * beat);
+            feed.send(began + BEAT * beat + EVERY);
+            assert_eq!(monitor.heard(WIDTH), [(3, 3, vec![])]);
+        }
+    }
+
+    #[test]
+    fn who_has_nothing_to_tell_says_nothing() {
+        let (monitor, began) = (Monitor::new(), Instant::now());
+        let mut feed = monitor.feed(WIDTH, began);
+        feed.send(began + BEAT);
         assert_eq!(monitor.heard(WIDTH), []);
     }
 
@@ -326,7 +354,7 @@ mod tests {
     fn what_a_monitor_has_no_room_for_waits_until_it_has() {
         let (monitor, began) = (Monitor::new(), Instant::now());
         let mut feed = monitor.feed(WIDTH, began);
-        let count = 100_000;
+        let count = MAX_WAITING / (8 * WIDTH);
         feed.add(&rows(0, count, WIDTH));
         feed.send(began + EVERY);
         let before = feed.counts();
@@ -334,8 +362,10 @@ mod tests {
         let mut heard = monitor.heard(WIDTH);
         feed.send(began + EVERY + AGAIN / 2);
         assert_eq!(feed.counts(), before);
-        for number in 1..1000 {
-            feed.send(began + EVERY * (1 + number));
+        let mut number = 1;
+        while feed.is_waiting() || feed.heard < feed.next {
+            number += 1;
+            feed.send(began + EVERY * number);
             heard.append(&mut monitor.heard(WIDTH));
         }
         let (kind, first, _) = heard.pop().unwrap();
@@ -363,10 +393,13 @@ mod tests {
         }
         feed.add(&rows(fit + 5, 1, WIDTH));
         let mut heard = Vec::new();
-        for number in 2..2000 {
+        let mut number = 1;
+        while feed.is_waiting() || feed.heard < feed.next {
             heard.append(&mut monitor.heard(WIDTH));
+            number += 1;
             feed.send(began + EVERY * number);
         }
+        heard.append(&mut monitor.heard(WIDTH));
         assert_eq!(
             heard[heard.len() - 2..],
             [(1, fit as u64 + 5, rows(fit + 5, 1, WIDTH)), (3, fit as u64 + 6, vec![])]
@@ -396,11 +429,11 @@ mod tests {
         drop(monitor);
         feed.add(&rows(0, 4, WIDTH));
         feed.send(began + EVERY);
-        assert_eq!((feed.counts(), feed.is_behind()), (counts(0, 4, 0), true));
+        assert_eq!((feed.counts(), feed.is_waiting()), (counts(0, 4, 0), false));
         let monitor = Monitor { socket: UnixDatagram::bind(&path).unwrap(), path };
         monitor.socket.set_nonblocking(true).unwrap();
         feed.send(began + 2 * EVERY);
-        assert_eq!((monitor.heard(WIDTH), feed.is_behind()), (vec![(3, 4, vec![])], false));
+        assert_eq!(monitor.heard(WIDTH), [(3, 4, vec![])]);
         feed.add(&rows(4, 1, WIDTH));
         feed.send(began + 3 * EVERY);
         assert_eq!(monitor.heard(WIDTH), [(1, 4, rows(4, 1, WIDTH)), (3, 5, vec![])]);
@@ -413,10 +446,11 @@ mod tests {
         feed.add(&rows(0, 2, WIDTH));
         feed.finish();
         assert_eq!(monitor.heard(WIDTH), [(1, 0, rows(0, 2, WIDTH)), (3, 2, vec![])]);
-        feed.add(&rows(2, 100_000, WIDTH));
+        let many = MAX_WAITING / (8 * WIDTH);
+        feed.add(&rows(2, many, WIDTH));
         feed.finish();
         let told = feed.counts();
         assert!(told.sent > 2 && told.dropped > 0 && told.waiting == 0, "{told:?}");
-        assert_eq!(told.sent + told.dropped, 100_002);
+        assert_eq!(told.sent + told.dropped, many as u64 + 2);
     }
 }

@@ -246,15 +246,13 @@ impl Desk {
         let mut looked = Instant::now();
         while !self.shared.closing.load(Ordering::Acquire) {
             let pause = if self.busy { LOOK } else { IDLE_LOOK };
-            let nothing = self.connections.is_empty() && !self.waiting_to_accept && !self.busy;
-            let wait = if nothing { None } else { Some(pause) };
             if self.shared.lane.is_at_work_alone() {
                 // What comes meanwhile could only wait there, and each time that it is read interrupts the model.
                 thread::park_timeout(MEANWHILE);
                 // The waker was told beforehand, so the poll sees to it at once that what comes up thereby is computed.
                 self.answers();
             }
-            if poll.poll(&mut events, wait).is_err() {
+            if poll.poll(&mut events, Some(pause)).is_err() {
                 // Interrupted; anything else would come again, and is not to be answered by ending.
                 self.compute();
                 continue;
@@ -277,7 +275,10 @@ impl Desk {
             self.compute();
             self.shared.asked.store(self.asked, Ordering::Release);
         }
-        locked(&self.shared.feed).finish();
+        let shared = Arc::clone(&self.shared);
+        // Nobody shall wait for an answer, or for a connection, while the monitor is told the rest.
+        drop(self);
+        locked(&shared.feed).finish();
     }
 
     /// See to it that what was offered is computed: here, or by a thread. What callers had sent beforehand, and comes up as
@@ -529,7 +530,7 @@ impl Desk {
         feed.send(now);
         self.busy = self.waiting_to_accept
             || self.asked > 0
-            || feed.is_behind()
+            || feed.is_waiting()
             || self.connections.iter().any(|(_, one)| !one.bytes.is_empty() || !one.unwritten.is_empty());
         drop(feed);
         let places: Vec<usize> = self.connections.iter().map(|(place, _)| place).collect();

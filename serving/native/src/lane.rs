@@ -314,7 +314,9 @@ fn next(shared: &Shared, number: usize) -> Option<Vec<Offer>> {
             queue.began[number] = Some(now);
             let count = shared.trade.together.first(queue.waiting.iter().map(|offer| offer.body.len()));
             let taken = queue.waiting.drain(..count).collect();
-            if queue.idle > 0 && !queue.waiting.is_empty() {
+            let others = queue.idle > 0 && !queue.waiting.is_empty();
+            drop(queue);
+            if others {
                 shared.given.notify_one();
             }
             return Some(taken);

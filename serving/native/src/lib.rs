@@ -328,13 +328,13 @@ impl PyFront {
     }
 
     /// Seconds since the model was asked last; none before that.
-    fn idle(&self) -> Option<f64> {
-        locked(&self.front.shared.counts).last.map(|last| last.elapsed().as_secs_f64())
+    fn idle(&self, py: Python<'_>) -> Option<f64> {
+        py.detach(|| locked(&self.front.shared.counts).last).map(|last| last.elapsed().as_secs_f64())
     }
 
     /// Rows that the monitor was told of, that it could not be told of, and that wait to be told.
-    fn told(&self) -> (u64, u64, u64) {
-        let FeedCounts { sent, dropped, waiting } = locked(&self.front.shared.feed).counts();
+    fn told(&self, py: Python<'_>) -> (u64, u64, u64) {
+        let FeedCounts { sent, dropped, waiting } = py.detach(|| locked(&self.front.shared.feed).counts());
         (sent, dropped, waiting)
     }
 

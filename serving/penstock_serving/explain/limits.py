@@ -16,11 +16,11 @@ class Limits:
     """Limits of the explaining process and of requests to it.
 
     `rows` of one request; `waiting` requests beside the one in work; `apart_seconds` between the beginnings of two while
-    predictions are under way, since a question's way through the event loop costs as much as several predictions;
-    `seconds` that one may take at most, of which CPU seconds are enforced by the kernel; `memory_bytes` of address space
-    beyond what the process has when it is ready; `idle_seconds` without a request after which the process ends;
-    `start_seconds` it may take to be ready; `predictions` asked for one row where the model is explained by asking it;
-    `frame_bytes` of one question's content or of an answer's numbers in JSON; `priority` of the process among those of
+    predictions are under way, or were a moment ago, since a question's way through the event loop costs as much as several
+    predictions; `seconds` that one may take at most, of which CPU seconds are enforced by the kernel; `memory_bytes` of
+    address space beyond what the process has when it is ready; `idle_seconds` without a request after which the process
+    ends; `start_seconds` it may take to be ready; `predictions` asked for one row where the model is explained by asking
+    it; `frame_bytes` of one question's content or of an answer's numbers in JSON; `priority` of the process among those of
     its container.
     """
 

@@ -30,7 +30,7 @@ class Tally:
         """Count one datagram into `counters`.
 
         Records of it that were counted before (numbers below the expected one) are left out; numbers that were skipped
-        are counted as lost. Each boot id, of a worker of the server, has a numbering of its own.
+        are counted as lost. Each boot id has a numbering of its own; a worker of the server has two.
         """
         numbering = _numbering(datagram.boot, counters)
         expected = int(numbering[_NEXT])

@@ -42,7 +42,7 @@ class MalformedDatagramError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Datagram:
-    """Records [count, width] that follow one another, the number of the first, and the server's boot id."""
+    """Records [count, width] that follow one another, the number of the first, and the boot id."""
 
     kind: Kind
     boot: int

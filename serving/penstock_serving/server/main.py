@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import math
 import os
 import signal
 import time
@@ -44,6 +45,7 @@ T = TypeVar("T")
 
 _CLOSE_SECONDS = 1.0
 _LOOK_SECONDS = 1.0
+# Predictions take microseconds: between two looks many may have come and gone.
 _JUST_NOW_SECONDS = 0.1
 
 
@@ -100,8 +102,9 @@ class Worker:
         line = starter.line(self._slot)
 
         def predicting() -> bool:
-            just_now = front is not None and front.idle_seconds < _JUST_NOW_SECONDS
-            return just_now or dispatcher.in_flight + lifecycle.elsewhere() > 0
+            idle = front.idle_seconds if front is not None else math.inf
+            idle = min(idle, time.time() - dispatcher.work.last)
+            return idle < _JUST_NOW_SECONDS or dispatcher.in_flight + lifecycle.elsewhere() > 0
 
         explaining = Explaining(identity, model, config.directory, line, predicting)
         app = App(identity, model, dispatcher, pages, explaining, metrics, tally, lifecycle)
