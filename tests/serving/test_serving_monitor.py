@@ -171,3 +171,21 @@ def test_without_a_monitor_predictions_go_on_and_drops_are_counted(
     assert load.failures == []
     after = settled(pod, wait, numbered)
     assert after.lost >= load.answered * 0.9
+
+
+def test_a_monitor_that_comes_while_nothing_is_asked_knows_what_came_before_it(
+    pod: Any, talker: Callable[..., Any], wait: Callable[..., Any]
+) -> None:
+    before = Totals(pod)
+    with Load(pod, talker) as load:
+        wait(lambda: load.answered > 200)
+    settled(pod, wait, before.accounted + load.answered)
+    numbered = sum(
+        int(pod.metric(pod.metrics_port, contract.METRIC_FEED_RECORDS, outcome=outcome))
+        for outcome in ("sent", "dropped")
+    )
+    pod.monitor.send_signal(signal.SIGTERM)
+    assert pod.monitor.wait(10) == 0
+    pod.start_monitor()
+    after = settled(pod, wait, numbered)
+    assert (after.rows, after.refusals, after.lost) == (0, 0, numbered)
