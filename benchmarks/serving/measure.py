@@ -39,9 +39,9 @@ class Rounds:
     """What was measured of some cases so far, servers each in its own folder."""
 
     def __init__(self, cases: Iterable[Case], only: list[str], effort: Effort, folder: Path) -> None:
-        self._cases, self._effort, self._folder = list(cases), effort, folder
+        self._effort, self._folder = effort, folder
         self._pairs = [
-            (case, name) for case in self._cases for name in names() if _belongs(case, name) and _wanted(name, only)
+            (case, name) for case in cases for name in names() if _belongs(case, name) and _wanted(name, only)
         ]
         self._load, self._chance = Load(LOAD_CORE), random.Random(1)
         self.samples: list[Sample] = []

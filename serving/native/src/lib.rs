@@ -332,10 +332,10 @@ impl PyFront {
         py.detach(|| locked(&self.front.shared.counts).last).map(|last| last.elapsed().as_secs_f64())
     }
 
-    /// Rows that the monitor was told of, that it could not be told of, and that wait to be told.
-    fn told(&self, py: Python<'_>) -> (u64, u64, u64) {
-        let FeedCounts { sent, dropped, waiting } = py.detach(|| locked(&self.front.shared.feed).counts());
-        (sent, dropped, waiting)
+    /// Rows that the monitor was told of, and that it could not be told of.
+    fn told(&self, py: Python<'_>) -> (u64, u64) {
+        let FeedCounts { sent, dropped, .. } = py.detach(|| locked(&self.front.shared.feed).counts());
+        (sent, dropped)
     }
 
     /// Hand over every connection as soon as it waits for no answer.

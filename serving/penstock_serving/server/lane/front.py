@@ -93,8 +93,8 @@ class Front:
         the seconds since that began to come.
         """
         descriptors = [one.detach() for one in listening]
-        told = (*rules[:4], *rules.late, *rules[5:])
-        native = self._native = self._lane.front(descriptors, told, list(bounds), monitor, new_boot())
+        flat = (*rules[:4], *rules.late, *rules[5:])
+        native = self._native = self._lane.front(descriptors, flat, list(bounds), monitor, new_boot())
 
         def handed() -> None:
             for descriptor, content, spent in native.handed():
@@ -133,7 +133,7 @@ class Front:
         if self._native is None:
             return Counts()
         buckets, good, late, seconds, late_seconds, rows, parts, calls, since = self._native.counts()
-        sent, dropped, _ = self._native.told()
+        sent, dropped = self._native.told()
         begun, queued, read, computed, written = parts
         work = Work(
             succeeded=good,
