@@ -57,7 +57,8 @@ class Model:
     `backend` is what computes ("onnx" or "scikit-learn"); `fallback_reason` why it is not the compiled form (empty when
     it is); `rows_independent` whether rows of several requests may be computed together; `proof` what the compiled form
     was compared with, where it serves.
-    `compiled` is the compiled form itself, where it serves, for the native lane.
+    `compiled` is the compiled form itself, where it serves, for the native lane; `direct` names the outputs that
+    scikit-learn's arithmetic computes without its checks.
     `explainer` holds what explanations are computed from, or says why there are none.
     """
 
@@ -71,6 +72,7 @@ class Model:
     proof: Proof | None = None
     explainer: bytes | str = "the model has no package"
     compiled: bytes | None = None
+    direct: tuple[str, ...] = ()
 
     def method(self, output: str) -> Callable[[Matrix], Matrix]:
         """What computes an output from a matrix [rows, columns]: an array [rows] or [rows, width]."""
@@ -82,6 +84,8 @@ class Model:
         shown = {"backend": self.backend, "rows_independent": str(self.rows_independent).lower()}
         if self.fallback_reason:
             shown["fallback_reason"] = self.fallback_reason
+        if self.direct:
+            shown["direct"] = ", ".join(self.direct)
         if self.proof is not None:
             differences = (
                 f"{compared.method} {compared.largest_difference:.3g} ({compared.on})"
@@ -145,8 +149,14 @@ def load_model(
                 f"{serving.estimator} holds a {type(bare(estimator)).__name__} without the method {output.name}(); "
                 "package a fitted scikit-learn estimator",
             )
+    quick: Methods = {}
+    if serving.estimator != GRAPH_FILE and signature.asked is not Asked.FRAME:
+        # what calls a model otherwise is paid for only where it is called
+        from penstock_serving.model.direct import direct
+
+        quick = direct(bare(estimator), found, signature)
     return Model(
-        found,
+        {**found, **quick},
         signature,
         golden,
         pinned,
@@ -154,6 +164,7 @@ def load_model(
         choice.fallback_reason,
         serving.rows_independent,
         explainer=explainer,
+        direct=tuple(quick),
     )
 
 

@@ -1,0 +1,175 @@
+"""Calling a model that is not compiled by its arithmetic alone, where that answers to the last bit as the model does.
+
+It is put together when the model is loaded, and compared with the model's own methods on rows from the signature: usual
+ones, each also alone, and the ends of what its columns can hold. One other bit, or a call that takes so long that its
+checks do not count, and the model is called as it always was. So is it for single rows that the arithmetic leaves to it.
+"""
+
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from penstock_serving.compile.candidates import held, special_numbers
+from penstock_serving.model.arithmetic import LeftToEstimatorError, Step, arithmetic, as_it_is, kind
+from penstock_serving.model.frame import Matrix
+from penstock_serving.model.outputs import MODELS_OWN, dense
+from penstock_serving.model.search import found
+from penstock_serving.model.signature import Column, Signature
+
+Method = Callable[[Matrix], Matrix]
+
+_USUAL_ROWS = 16
+_ALONE_ROWS = 4
+_SPECIAL_ROWS = 24
+_SLOW_SECONDS = 0.02
+"""Where one row takes the estimator longer than this, what it checks is not what it takes."""
+
+
+def direct(estimator: Any, own: Mapping[str, Method], signature: Signature) -> dict[str, Method]:
+    """Those of the methods `own` of a fitted estimator whose arithmetic is known and answers alike, called by that."""
+    methods = dict[str, Method]()
+    if not signature.is_numeric or signature.has_single_precision or not _is_as_installed():
+        return methods
+    usual, special = _rows(signature)
+    for name, method in own.items():
+        steps = _computed(found(estimator), name)
+        if steps is not None:
+            quick = _Direct(steps, method)
+            if _answers_alike(quick, method, usual, special):
+                methods[name] = quick
+    return methods
+
+
+class _Direct:
+    """A method by its arithmetic, and by the estimator for rows that are left to it, or that anything is wrong with."""
+
+    def __init__(self, steps: Step, method: Method) -> None:
+        self._steps, self._method = steps, method
+
+    def __call__(self, matrix: Matrix) -> Matrix:
+        try:
+            # A copy: a step may write where it reads, and the estimator may yet be asked about the same rows.
+            return dense(self._steps(matrix.copy(order="K")))
+        except (LeftToEstimatorError, *MODELS_OWN):
+            return self._method(matrix)
+
+
+def _is_as_installed() -> bool:
+    """Whether scikit-learn is set to do what it does where nobody sets anything."""
+    from sklearn import get_config
+
+    config = get_config()
+    return not (
+        config["enable_metadata_routing"] or config["array_api_dispatch"] or config["transform_output"] != "default"
+    )
+
+
+def _computed(estimator: Any, name: str) -> Step | None:
+    """A method of an estimator step by step, or None where that is what the estimator does by itself."""
+    match kind(estimator):
+        case "sklearn.pipeline.Pipeline":
+            steps = [step for _, step in estimator.steps if step is not None and step != "passthrough"]
+            if not steps:
+                return None
+            last = steps.pop() if name != "transform" else None
+            parts = [_step(step, "transform") for step in steps]
+            return _in_turn([*parts, _step(last, name)] if last is not None else parts)
+        case "sklearn.compose._column_transformer.ColumnTransformer" if name == "transform":
+            return _side_by_side(estimator)
+    return arithmetic(estimator, name)
+
+
+def _step(estimator: Any, name: str) -> Step:
+    method: Step = _computed(estimator, name) or getattr(estimator, name)
+    return method
+
+
+def _in_turn(steps: list[Step]) -> Step:
+    def computed(rows: Any) -> Any:
+        for step in steps:
+            rows = step(rows)
+        return rows
+
+    return computed
+
+
+def _side_by_side(transformer: Any) -> Step | None:
+    if transformer.sparse_output_ or transformer.transformer_weights or "_sklearn_output_config" in vars(transformer):
+        return None
+    width, places = transformer.n_features_in_, transformer._transformer_to_input_indices
+    parts: list[tuple[Any, Step]] = []
+    for name, step, columns in transformer.transformers_:
+        if (isinstance(step, str) and step == "drop") or not len(places[name]):
+            continue
+        if isinstance(columns, str | int):
+            return None
+        chosen = columns if isinstance(columns, slice) else list(places[name])
+        parts.append((chosen, as_it_is if isinstance(step, str) else _step(step, "transform")))
+
+    def computed(rows: Any) -> Matrix:
+        if type(rows) is not np.ndarray or rows.ndim != 2 or rows.shape[1] != width or not parts:
+            raise LeftToEstimatorError
+        made = [step(rows[:, columns]) for columns, step in parts]
+        if any(type(part) is not np.ndarray or part.ndim != 2 for part in made):
+            raise LeftToEstimatorError
+        return np.hstack(made)
+
+    return computed
+
+
+def _rows(signature: Signature) -> tuple[Matrix, list[Matrix]]:
+    """Usual rows [n, columns], and single rows [1, columns] of the ends of what the columns can hold."""
+    rng = np.random.default_rng(0)
+    columns = [_usual(column, rng) for column in signature.columns]
+    usual = np.stack(columns, axis=1)
+    special = usual[rng.integers(0, len(usual), _SPECIAL_ROWS)]
+    for place, column in enumerate(signature.columns):
+        candidates = [value for value in special_numbers(column, np.asarray(column.edges)) if not np.isinf(value)]
+        chosen = rng.random(_SPECIAL_ROWS) < max(0.25, 1 / len(signature.columns))
+        special[chosen, place] = rng.choice(candidates, chosen.sum())
+    return usual, [row[None] for row in special]
+
+
+def _usual(column: Column, rng: np.random.Generator) -> Matrix:
+    low, high = (column.edges[0], column.edges[-1]) if column.edges else (-1.0, 1.0)
+    drawn = rng.uniform(low, high, _USUAL_ROWS)
+    return np.resize(held(drawn.tolist(), column) or [0.0], _USUAL_ROWS)
+
+
+def _answers_alike(quick: Method, own: Method, usual: Matrix, special: list[Matrix]) -> bool:
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        own_answer = _answer(own, usual)
+        if isinstance(own_answer, Exception) or not _same(_answer(quick, usual), own_answer):
+            return False
+        if all(_seconds(own, usual[:1]) > _SLOW_SECONDS for _ in range(3)):
+            return False
+        alone = [usual[place : place + 1] for place in range(_ALONE_ROWS)]
+        return all(_same(_answer(quick, rows), _answer(own, rows)) for rows in (*alone, *special))
+
+
+def _seconds(method: Method, rows: Matrix) -> float:
+    # of this thread's own time: at its start a pod may wait for the processor for long
+    began = time.thread_time()
+    method(rows)
+    return time.thread_time() - began
+
+
+def _answer(method: Method, rows: Matrix) -> Matrix | Exception:
+    try:
+        return method(rows.copy())
+    except Exception as error:  # noqa: BLE001  (whatever it is: it is compared, and raised to nobody)
+        return error
+
+
+def _same(one: Matrix | Exception, other: Matrix | Exception) -> bool:
+    if isinstance(one, Exception) or isinstance(other, Exception):
+        return type(one) is type(other)
+    return one.dtype == other.dtype and one.shape == other.shape and _bits(one) == _bits(other)
+
+
+def _bits(array: Matrix) -> object:
+    return array.tolist() if array.dtype == object else array.tobytes()
