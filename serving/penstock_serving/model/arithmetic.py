@@ -212,11 +212,12 @@ def _votes(classifier: Any) -> Step | None:
     nearest, classes, of = _neighbours(classifier), classifier.classes_, classifier._y
     if nearest is None or classifier.outputs_2d_ or of.ndim != 1 or not len(classes) <= _MOST_CLASSES:
         return None
-    every = np.arange(len(classes))
+    most = len(classes)
 
     def counted(rows: Any) -> Matrix:
-        found: Matrix = (of[nearest(rows)][:, :, None] == every).sum(axis=1)
-        return found
+        voted = of[nearest(rows)]
+        first = most * np.arange(len(voted))[:, None]
+        return np.bincount((voted + first).ravel(), minlength=most * len(voted)).reshape(-1, most)
 
     return counted
 
