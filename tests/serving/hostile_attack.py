@@ -23,6 +23,7 @@ ANSWER_SECONDS = 60.0
 TAIL_SECONDS = 0.02
 _STATUS = re.compile(rb"^HTTP/1\.1 (\d{3}) ", re.MULTILINE)
 _NAMED_SECRET = re.compile(rb'"name"\s*:\s*"' + SECRET[:4].encode())  # names are told
+_CHUNK_FRAME = re.compile(rb"\r\n[0-9A-Fa-f]+(;[^\r\n]*)?\r\n")  # what may stand within a name
 _EXCUSED: dict[int, Callable[[bytes], bool]] = {
     501: lambda content: (
         b"transfer-encoding" in content.lower()
@@ -124,7 +125,7 @@ class HttpAttack:
 
     def _look_into(self, status: int, body: bytes, hostile: Hostile) -> None:
         if status >= 400:
-            if SECRET.encode() in body and not _NAMED_SECRET.search(hostile.content):
+            if SECRET.encode() in body and not _NAMED_SECRET.search(_CHUNK_FRAME.sub(b"", hostile.content)):
                 self.outcome.wrong.append(("a caller's value is told", hostile.content))
             told = json.loads(body)
             if told.keys() != {"error"} or not isinstance(told["error"], str) or not 0 < len(told["error"]) < 1500:

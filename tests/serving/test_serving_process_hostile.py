@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import httpx
@@ -24,7 +25,7 @@ PIECES = 20
 GROWTH_BYTES = 4 << 20
 """What may stay of 45,000 requests: 93 bytes for each, which is less than a request's own bytes."""
 SWING_BYTES = 16 << 20
-"""What memory may ever differ by: twice what it rises by until cycles are collected."""
+"""What memory may ever differ by: twice what is given back at a time."""
 
 
 @pytest.fixture(scope="module")
@@ -123,9 +124,9 @@ def test_hostile_requests_fail_only_themselves(
         assert "408" in outcome.statuses
         # The first tenth allocates what is allocated once, for the largest of everything.
         after = siege.memory[PIECES // 10 :]
-        # Cycles are collected every so often, and it falls by as much as it had risen: what stays is the least of a while.
+        # Pages are given back every so often, when the last thing in them happens to go: a single look says little.
         half = len(after) // 2
-        assert min(after[half:]) - min(after[:half]) < GROWTH_BYTES, [size >> 20 for size in siege.memory]
+        assert median(after[half:]) - median(after[:half]) < GROWTH_BYTES, [size >> 20 for size in siege.memory]
         assert max(after) - min(after) < SWING_BYTES, [size >> 20 for size in siege.memory]
     assert "Traceback" not in log
     assert "exception" not in log.lower()

@@ -190,6 +190,8 @@ class Dispatcher:
             if not task.over:
                 task.over = True
                 task.finish()
+            # An error remembers where it was raised, and so its task: together they would wait for a collection of garbage.
+            task.error = None
 
     def _account(self, batch: Batch) -> None:
         work, requests, now = self.work, len(batch.tasks), time.monotonic()
