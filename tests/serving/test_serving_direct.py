@@ -1,12 +1,14 @@
 """A model that is not compiled is called without scikit-learn's checks where it answers alike, to the last bit."""
 
 import contextlib
+import sys
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+import sklearn.utils
 import steps
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +16,7 @@ from hypothesis.extra import numpy as arrays
 from penstock_serving.model.arithmetic import LeftToEstimatorError, arithmetic
 from penstock_serving.model.frame import Matrix
 from penstock_serving.model.load import load_model
+from penstock_serving.model.looked_at import glance_first
 from sklearn.base import BaseEstimator
 from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer
@@ -21,7 +24,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, RidgeClassifier, SGDClassifier
 from sklearn.model_selection import GridSearchCV
-from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+from sklearn.neighbors import BallTree, KDTree, KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, PolynomialFeatures, StandardScaler
 from sklearn.svm import SVC
@@ -92,7 +95,7 @@ def load(pack: Callable[..., Any]) -> Callable[[Any, Matrix, Matrix], tuple[Any,
 def answer(method: Callable[[Matrix], Any], rows: Matrix) -> Matrix | str:
     """What a method answers, or by what words it refuses the rows."""
     try:
-        return np.asarray(method(rows.copy(order="K")))
+        return np.asarray(method(rows.copy(order="K") if isinstance(rows, np.ndarray) else rows))
     except ValueError as error:
         return str(error)
 
@@ -168,6 +171,42 @@ def test_rows_that_a_step_does_not_expect_are_left_to_it(rows: Any, step: Any) -
     np.testing.assert_array_equal(quick(X[:5]), step.transform(X[:5]), strict=True)
     with pytest.raises(LeftToEstimatorError):
         quick(rows)
+
+
+@pytest.mark.parametrize("tree", [KDTree, BallTree])
+def test_a_tree_that_looks_shortly_first_answers_and_refuses_as_before(tree: Any) -> None:
+    made = tree(X)
+    given: dict[str, Any] = {
+        "plain": X[:9],
+        "one row": X[:1],
+        "in another order": np.asfortranarray(X[:9]),
+        "part of another": X[:18:2],
+        "single precision": X[:9].astype(np.float32),
+        "a list": X[:9].tolist(),
+        "missing": np.where(X[:9] > 1, np.nan, X[:9]),
+        "infinite": X[:9] + np.inf,
+        "no rows": X[:0],
+        "a row alone": X[0],
+        "too wide": np.column_stack([X, X]),
+        "text": X[:9].astype(str).astype(object) + "x",
+    }
+    module = sys.modules[tree.__module__]
+
+    def answers() -> dict[str, Any]:
+        return {name: answer(lambda rows: made.query(rows, 3)[1], rows) for name, rows in given.items()}
+
+    check = module.check_array
+    try:
+        module.check_array = sklearn.utils.check_array
+        before = answers()
+        glance_first(made)
+        glance = module.check_array
+        glance_first(made)
+        assert module.check_array is glance
+        for name, found in answers().items():
+            np.testing.assert_array_equal(found, before[name], err_msg=name)
+    finally:
+        module.check_array = check
 
 
 NUMBERS = st.one_of(st.floats(-1e6, 1e6), st.floats(allow_nan=True, allow_infinity=True))

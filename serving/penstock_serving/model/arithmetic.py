@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from penstock_serving.model.frame import Matrix
+from penstock_serving.model.looked_at import glance_first
 
 Step = Callable[[Any], Any]
 """From the rows that a step is given to what it makes of them."""
@@ -198,6 +199,7 @@ def _neighbours(model: Any) -> Step | None:
     is_plain = model.weights == "uniform" and model._fit_method in ("kd_tree", "ball_tree")
     if not is_plain or model.n_jobs not in (None, 1):
         return None
+    glance_first(model._tree)
     query, most, width = model._tree.query, model.n_neighbors, model.n_features_in_
 
     def nearest(rows: Any) -> Matrix:
