@@ -14,19 +14,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from penstock_serving.model.arithmetic import LeftToEstimatorError, arithmetic
+from penstock_serving.model.direct import Direct
 from penstock_serving.model.frame import Matrix
+from penstock_serving.model.glance import Glance, glance_first
 from penstock_serving.model.load import load_model
-from penstock_serving.model.looked_at import glance_first
+from penstock_serving.model.outputs import dense
 from sklearn.base import BaseEstimator
 from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, RidgeClassifier, SGDClassifier
 from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import BallTree, KDTree, KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, PolynomialFeatures, StandardScaler
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    KBinsDiscretizer,
+    MinMaxScaler,
+    PolynomialFeatures,
+    StandardScaler,
+)
 from sklearn.svm import SVC
 
 from tests.serving.packages import uncompiled
@@ -39,6 +47,7 @@ THREE = np.array(["a", "b", "c"])[TWO + (X[:, 1] > 0.5)]
 NUMBER = X @ np.array([1.0, 2.0, 0.0, -1.0])
 
 arctan = FunctionTransformer(np.arctan)
+writing = [("filled", SimpleImputer(copy=False), slice(0, 2)), ("raw", "passthrough", slice(0, 2))]
 some_scaled = ColumnTransformer(
     [("scaled", make_pipeline(arctan, StandardScaler()), [0, 2]), ("kept", "passthrough", slice(1, 2))]
 )
@@ -53,7 +62,24 @@ DIRECT: dict[str, tuple[Any, Matrix, Matrix]] = {
     "two targets": (make_pipeline(StandardScaler(with_std=False), Ridge()), X, np.column_stack([NUMBER, NUMBER**2])),
     "neighbours": (make_pipeline(StandardScaler(), KNeighborsClassifier()), X, THREE),
     "neighbours by a ball tree": (KNeighborsClassifier(2, algorithm="ball_tree", metric="manhattan"), X, TWO),
-    "neighbours' mean": (KNeighborsRegressor(3), X, NUMBER),
+    "neighbours' mean": (KNeighborsRegressor(11), X, NUMBER),
+    "columns of which some are sparse": (
+        make_pipeline(
+            ColumnTransformer([("bins", KBinsDiscretizer(3), [0]), ("kept", "passthrough", [1, 2, 3])]), Ridge()
+        ),
+        X,
+        NUMBER,
+    ),
+    "a step that writes into what another reads": (
+        make_pipeline(ColumnTransformer(writing), HistGradientBoostingClassifier(max_iter=5)),
+        X_MISSING,
+        TWO,
+    ),
+    "missing values filled in place": (
+        make_pipeline(FunctionTransformer(steps.fill_in_place), Ridge()),
+        X_MISSING,
+        NUMBER,
+    ),
     "columns": (make_pipeline(some_scaled, LogisticRegression()), X, THREE),
     "step of one's own": (make_pipeline(steps.Own(), StandardScaler(), RidgeClassifier()), X, THREE),
     "class of one's own": (make_pipeline(steps.Doubled(), LogisticRegression()), X, THREE),
@@ -68,6 +94,14 @@ OWN: dict[str, tuple[Any, Matrix, Matrix]] = {
     "a model by itself": (SVC(), X, TWO),
     "neighbours by distance": (KNeighborsClassifier(weights="distance"), X, TWO),
     "neighbours one by one": (KNeighborsClassifier(algorithm="brute"), X, TWO),
+    "what answers sparsely": (make_pipeline(KBinsDiscretizer(3), LogisticRegression()), X, THREE),
+    "a method that was wrapped": (steps.Audited(), X, TWO),
+    "an estimator without what its class has": (make_pipeline(arctan, steps.Bare()), X, TWO),
+    "a function that has no answer for a single row": (
+        make_pipeline(FunctionTransformer(steps.relative), LogisticRegression()),
+        X,
+        TWO,
+    ),
     "weights of columns": (
         ColumnTransformer([("all", StandardScaler(), [0, 1, 2, 3])], transformer_weights={"all": 2.0}),
         X,
@@ -115,6 +149,10 @@ def test_a_pipeline_answers_alike_without_its_checks(name: str, load: Callable[.
     fitted, model = load(*DIRECT[name])
     assert "predict" in model.direct
     assert "predict" in model.properties["direct"]
+    quick = model.method("predict")
+    assert isinstance(quick, Direct)
+    few = np.abs(np.random.default_rng(8).normal(size=(20, 4)))
+    np.testing.assert_array_equal(dense(quick.steps(few.copy())), fitted.predict(few.copy()), strict=True)
     rows = np.random.default_rng(9).normal(size=(200, 4)) * 2
     assert_same(model, fitted, rows)
     for row in rows[:20]:
@@ -140,14 +178,14 @@ def test_a_step_that_writes_where_it_reads_writes_into_no_request(load: Callable
 @pytest.mark.parametrize("name", OWN)
 def test_what_is_not_known_or_does_not_answer_alike_is_called_as_it_is(name: str, load: Callable[..., Any]) -> None:
     _, model = load(*OWN[name])
-    assert model.direct == ()
-    assert "direct" not in model.properties
+    assert "predict" not in model.direct
 
 
 def test_a_model_set_to_give_tables_is_called_as_it_is(load: Callable[..., Any]) -> None:
     pytest.importorskip("pandas")
     scaler = StandardScaler().set_output(transform="pandas")
     fitted, model = load(make_pipeline(scaler, FunctionTransformer(np.arctan), LogisticRegression()), X, THREE)
+    assert model.direct == ()
     assert_same(model, fitted, X[:50])
 
 
@@ -205,6 +243,17 @@ def test_a_tree_that_looks_shortly_first_answers_and_refuses_as_before(tree: Any
         assert module.check_array is glance
         for name, found in answers().items():
             np.testing.assert_array_equal(found, before[name], err_msg=name)
+        looked: list[Any] = []
+
+        def look(array: Any, **settings: Any) -> Any:
+            looked.append(array)
+            return check(array, **settings)
+
+        module.check_array = Glance(look)
+        made.query(given["plain"])
+        assert looked == []
+        made.query(given["part of another"])
+        assert len(looked) == 1
     finally:
         module.check_array = check
 

@@ -6,13 +6,15 @@ server has looked already. Each function here does the operations of its estimat
 that the numbers are the same to the last bit. What the estimator may refuse, or treat in another way, is left to it.
 """
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from penstock_serving.model.frame import Matrix
-from penstock_serving.model.looked_at import glance_first
+from penstock_serving.model.glance import glance_first
+from penstock_serving.model.signature import OUTPUTS
 
 Step = Callable[[Any], Any]
 """From the rows that a step is given to what it makes of them."""
@@ -28,14 +30,16 @@ class LeftToEstimatorError(Exception):
 def arithmetic(estimator: Any, method: str) -> Step | None:
     """What an estimator's method computes, or None where it is none of those known here.
 
-    The step raises `LeftToEstimatorError`, or whatever NumPy raises, for rows that are the estimator's own to answer.
+    The step raises `LeftToEstimatorError`, or whatever NumPy raises, for rows that are the estimator's own to answer. An
+    estimator that lacks what those of its class have raises `AttributeError` here.
     """
-    if _has_settings(estimator):
+    if has_settings(estimator):
         return None
-    if defined_by(estimator, method) in _BY_INHERITANCE:
-        return _BY_INHERITANCE[defined_by(estimator, method)](estimator)
-    make = _BY_KIND.get((kind(estimator), method))
-    return None if make is None else make(estimator)
+    for owner, inherited, make in _INHERITED:
+        if inherited == method and _inherits(estimator, owner, method):
+            return make(estimator)
+    found = _BY_KIND.get((kind(estimator), method))
+    return None if found is None else found(estimator)
 
 
 def kind(estimator: Any) -> str:
@@ -44,16 +48,17 @@ def kind(estimator: Any) -> str:
     return f"{of.__module__}.{of.__qualname__}"
 
 
-def defined_by(estimator: Any, method: str) -> str:
-    """Which class an estimator has a method from, and the method; empty where it has none."""
-    found = getattr(type(estimator), method, None)
-    return f"{getattr(found, '__module__', '')}.{getattr(found, '__qualname__', '')}"
-
-
-def _has_settings(estimator: Any) -> bool:
+def has_settings(estimator: Any) -> bool:
     """Whether somebody has set what kind of table it gives (`set_output`), or put methods of his own into it."""
     own = vars(estimator) if hasattr(estimator, "__dict__") else {}
-    return any(name in own for name in ("_sklearn_output_config", "transform", "predict", "decision_function"))
+    return any(name in own for name in (*OUTPUTS, "_decision_function", "_sklearn_output_config"))
+
+
+def _inherits(estimator: Any, owner: str, method: str) -> bool:
+    """Whether an estimator's method is the very one of a class of scikit-learn's linear models."""
+    # loaded wherever a class inherits from it, and nowhere else
+    known = getattr(getattr(sys.modules.get(_LINEAR), owner, None), method, None)
+    return known is not None and getattr(type(estimator), method, None) is known
 
 
 def _numbers(rows: Any, width: int) -> Matrix:
@@ -82,7 +87,7 @@ def _are_numbers(*arrays: Any) -> bool:
 
 def _standard_scaler(scaler: Any) -> Step | None:
     mean, scale = (scaler.mean_ if scaler.with_mean else None), (scaler.scale_ if scaler.with_std else None)
-    if not _are_numbers(*(array for array in (mean, scale) if array is not None)):
+    if not scaler.copy or not _are_numbers(*(array for array in (mean, scale) if array is not None)):
         return None
     width = scaler.n_features_in_
 
@@ -98,7 +103,7 @@ def _standard_scaler(scaler: Any) -> Step | None:
 
 
 def _min_max_scaler(scaler: Any) -> Step | None:
-    if not _are_numbers(scaler.scale_, scaler.min_):
+    if not scaler.copy or not _are_numbers(scaler.scale_, scaler.min_):
         return None
     width, scale, least = scaler.n_features_in_, scaler.scale_, scaler.min_
     clipped = tuple(scaler.feature_range) if scaler.clip else None
@@ -115,7 +120,13 @@ def _min_max_scaler(scaler: Any) -> Step | None:
 def _simple_imputer(imputer: Any) -> Step | None:
     values, missing = imputer.statistics_, imputer.missing_values
     is_plain = isinstance(missing, float) and np.isnan(missing) and not imputer.add_indicator
-    if not is_plain or not _are_numbers(values) or np.isnan(values).any() or imputer._fill_dtype != np.float64:
+    if (
+        not imputer.copy
+        or not is_plain
+        or not _are_numbers(values)
+        or np.isnan(values).any()
+        or imputer._fill_dtype != np.float64
+    ):
         return None
     if imputer._fit_dtype != np.float64:
         return None
@@ -176,7 +187,7 @@ def _decision(classifier: Any) -> Step | None:
 
 
 def _linear_label(classifier: Any) -> Step | None:
-    inherits = defined_by(classifier, "decision_function") == f"{_LINEAR}.LinearClassifierMixin.decision_function"
+    inherits = _inherits(classifier, "LinearClassifierMixin", "decision_function")
     scores, classes = _decision(classifier) if inherits else None, classifier.classes_
     if scores is None or type(classes) is not np.ndarray:
         return None
@@ -190,12 +201,12 @@ def _linear_label(classifier: Any) -> Step | None:
 
 
 def _linear_prediction(regressor: Any) -> Step | None:
-    inherits = defined_by(regressor, "_decision_function") == f"{_LINEAR}.LinearModel._decision_function"
-    return _linear(regressor) if inherits else None
+    return _linear(regressor) if _inherits(regressor, "LinearModel", "_decision_function") else None
 
 
 def _neighbours(model: Any) -> Step | None:
-    """Positions [n, neighbours] of the training rows that are nearest, by the model's tree."""
+    """Positions [n, neighbours] of the training rows that are nearest, by the model's tree, which from here on glances at
+    rows before it looks at them."""
     is_plain = model.weights == "uniform" and model._fit_method in ("kd_tree", "ball_tree")
     if not is_plain or model.n_jobs not in (None, 1):
         return None
@@ -211,13 +222,12 @@ def _neighbours(model: Any) -> Step | None:
 
 def _votes(classifier: Any) -> Step | None:
     """How many of a row's neighbours are of each class: [n, classes]."""
-    nearest, classes, of = _neighbours(classifier), classifier.classes_, classifier._y
-    if nearest is None or classifier.outputs_2d_ or of.ndim != 1 or not len(classes) <= _MOST_CLASSES:
+    nearest, most, labels = _neighbours(classifier), len(classifier.classes_), classifier._y
+    if nearest is None or classifier.outputs_2d_ or labels.ndim != 1 or most > _MOST_CLASSES:
         return None
-    most = len(classes)
 
     def counted(rows: Any) -> Matrix:
-        voted = of[nearest(rows)]
+        voted = labels[nearest(rows)]
         first = most * np.arange(len(voted))[:, None]
         return np.bincount((voted + first).ravel(), minlength=most * len(voted)).reshape(-1, most)
 
@@ -237,19 +247,21 @@ def _neighbours_shares(classifier: Any) -> Step | None:
 
 
 def _neighbours_mean(regressor: Any) -> Step | None:
-    nearest, of = _neighbours(regressor), regressor._y
-    if nearest is None or of.ndim != 1:
+    nearest, targets = _neighbours(regressor), regressor._y
+    if nearest is None or targets.ndim != 1:
         return None
-    return lambda rows: np.mean(of[nearest(rows)], axis=1)
+    # of one column each, as the order in which numbers are added depends on how they lie
+    column = targets.reshape(-1, 1)
+    return lambda rows: np.mean(column[nearest(rows)], axis=1).ravel()
 
 
 _LINEAR = "sklearn.linear_model._base"
-_BY_INHERITANCE: dict[str, Callable[[Any], Step | None]] = {
-    f"{_LINEAR}.LinearClassifierMixin.predict": _linear_label,
-    f"{_LINEAR}.LinearClassifierMixin.decision_function": _decision,
-    f"{_LINEAR}.LinearModel.predict": _linear_prediction,
-    f"{_LINEAR}.MultiOutputLinearModel.predict": _linear_prediction,
-}
+_INHERITED: tuple[tuple[str, str, Callable[[Any], Step | None]], ...] = (
+    ("LinearClassifierMixin", "predict", _linear_label),
+    ("LinearClassifierMixin", "decision_function", _decision),
+    ("LinearModel", "predict", _linear_prediction),
+    ("MultiOutputLinearModel", "predict", _linear_prediction),
+)
 _BY_KIND: dict[tuple[str, str], Callable[[Any], Step | None]] = {
     ("sklearn.preprocessing._data.StandardScaler", "transform"): _standard_scaler,
     ("sklearn.preprocessing._data.MinMaxScaler", "transform"): _min_max_scaler,

@@ -1,8 +1,9 @@
 """Calling a model that is not compiled by its arithmetic alone, where that answers to the last bit as the model does.
 
 It is put together when the model is loaded, and compared with the model's own methods on rows from the signature: usual
-ones, each also alone, and the ends of what its columns can hold. One other bit, or a call that takes so long that its
-checks do not count, and the model is called as it always was. So is it for single rows that the arithmetic leaves to it.
+ones, some also alone, others a little beyond what it was fitted on, and with missing values where it takes them. One other
+bit, usual rows that the arithmetic leaves to the model, a call that takes so long that its checks do not count, anything
+that goes wrong on the way, and the model is called as it always was. So is it for single rows that are left to it.
 """
 
 import time
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from penstock_serving.compile.candidates import held, special_numbers
-from penstock_serving.model.arithmetic import LeftToEstimatorError, Step, arithmetic, as_it_is, kind
+from penstock_serving.model.arithmetic import LeftToEstimatorError, Step, arithmetic, as_it_is, has_settings, kind
 from penstock_serving.model.frame import Matrix
 from penstock_serving.model.outputs import MODELS_OWN, dense
 from penstock_serving.model.search import found
@@ -24,6 +25,7 @@ Method = Callable[[Matrix], Matrix]
 _USUAL_ROWS = 16
 _ALONE_ROWS = 4
 _SPECIAL_ROWS = 24
+_MISSING_ROWS = 8
 _SLOW_SECONDS = 0.02
 """Where one row takes the estimator longer than this, what it checks is not what it takes."""
 
@@ -33,28 +35,28 @@ def direct(estimator: Any, own: Mapping[str, Method], signature: Signature) -> d
     methods = dict[str, Method]()
     if not signature.is_numeric or signature.has_single_precision or not _is_as_installed():
         return methods
-    usual, special = _rows(signature)
     for name, method in own.items():
-        steps = _computed(found(estimator), name)
-        if steps is not None:
-            quick = _Direct(steps, method)
-            if _answers_alike(quick, method, usual, special):
-                methods[name] = quick
+        try:
+            steps = _computed(found(estimator), name)
+            if steps is not None and _answers_alike(steps, method, signature):
+                methods[name] = Direct(steps, method)
+        except Exception:  # noqa: BLE001, S112  (it is a matter of speed alone, and the model is served without)
+            continue
     return methods
 
 
-class _Direct:
+class Direct:
     """A method by its arithmetic, and by the estimator for rows that are left to it, or that anything is wrong with."""
 
     def __init__(self, steps: Step, method: Method) -> None:
-        self._steps, self._method = steps, method
+        self.steps, self.own = steps, method
 
     def __call__(self, matrix: Matrix) -> Matrix:
         try:
             # A copy: a step may write where it reads, and the estimator may yet be asked about the same rows.
-            return dense(self._steps(matrix.copy(order="K")))
+            return dense(self.steps(matrix.copy(order="K")))
         except (LeftToEstimatorError, *MODELS_OWN):
-            return self._method(matrix)
+            return self.own(matrix)
 
 
 def _is_as_installed() -> bool:
@@ -69,6 +71,8 @@ def _is_as_installed() -> bool:
 
 def _computed(estimator: Any, name: str) -> Step | None:
     """A method of an estimator step by step, or None where that is what the estimator does by itself."""
+    if has_settings(estimator):
+        return None
     match kind(estimator):
         case "sklearn.pipeline.Pipeline":
             steps = [step for _, step in estimator.steps if step is not None and step != "passthrough"]
@@ -97,14 +101,14 @@ def _in_turn(steps: list[Step]) -> Step:
 
 
 def _side_by_side(transformer: Any) -> Step | None:
-    if transformer.sparse_output_ or transformer.transformer_weights or "_sklearn_output_config" in vars(transformer):
+    if transformer.sparse_output_ or transformer.transformer_weights:
         return None
     width, places = transformer.n_features_in_, transformer._transformer_to_input_indices
     parts: list[tuple[Any, Step]] = []
     for name, step, columns in transformer.transformers_:
         if (isinstance(step, str) and step == "drop") or not len(places[name]):
             continue
-        if isinstance(columns, str | int):
+        if np.isscalar(columns):
             return None
         chosen = columns if isinstance(columns, slice) else list(places[name])
         parts.append((chosen, as_it_is if isinstance(step, str) else _step(step, "transform")))
@@ -112,7 +116,9 @@ def _side_by_side(transformer: Any) -> Step | None:
     def computed(rows: Any) -> Matrix:
         if type(rows) is not np.ndarray or rows.ndim != 2 or rows.shape[1] != width or not parts:
             raise LeftToEstimatorError
-        made = [step(rows[:, columns]) for columns, step in parts]
+        # all before the first step, which may write where it reads
+        taken = [rows[:, columns] for columns, _ in parts]
+        made = [dense(step(part)) for part, (_, step) in zip(taken, parts, strict=True)]
         if any(type(part) is not np.ndarray or part.ndim != 2 for part in made):
             raise LeftToEstimatorError
         return np.hstack(made)
@@ -120,35 +126,60 @@ def _side_by_side(transformer: Any) -> Step | None:
     return computed
 
 
-def _rows(signature: Signature) -> tuple[Matrix, list[Matrix]]:
-    """Usual rows [n, columns], and single rows [1, columns] of the ends of what the columns can hold."""
+def _usual_rows(signature: Signature) -> Matrix:
+    """Rows [n, columns] as the model was fitted on."""
     rng = np.random.default_rng(0)
-    columns = [_usual(column, rng) for column in signature.columns]
-    usual = np.stack(columns, axis=1)
+    drawn = [held(rng.uniform(*_fitted_on(column), _USUAL_ROWS).tolist(), column) for column in signature.columns]
+    return np.stack([np.resize(values or [0.0], _USUAL_ROWS) for values in drawn], axis=1)
+
+
+def _special_rows(signature: Signature, usual: Matrix) -> list[Matrix]:
+    """Single rows [1, columns]: a little beyond what the model was fitted on, and with missing values where it takes them.
+
+    Nothing that only a strange request would bring: it is a model's own code, perhaps, that is asked.
+    """
+    rng = np.random.default_rng(1)
     special = usual[rng.integers(0, len(usual), _SPECIAL_ROWS)]
     for place, column in enumerate(signature.columns):
-        candidates = [value for value in special_numbers(column, np.asarray(column.edges)) if not np.isinf(value)]
         chosen = rng.random(_SPECIAL_ROWS) < max(0.25, 1 / len(signature.columns))
-        special[chosen, place] = rng.choice(candidates, chosen.sum())
-    return usual, [row[None] for row in special]
+        special[chosen, place] = rng.choice(_near(column), chosen.sum())
+    missing = [place for place, column in enumerate(signature.columns) if column.takes_missing]
+    holes = usual[np.arange(min(len(missing), _MISSING_ROWS)) % len(usual)]
+    for row, place in zip(holes, missing, strict=False):
+        row[place] = np.nan
+    empty = usual[:1].copy()
+    empty[0, missing] = np.nan
+    return [row[None] for row in (*special, *holes, *empty)]
 
 
-def _usual(column: Column, rng: np.random.Generator) -> Matrix:
+def _fitted_on(column: Column) -> tuple[float, float]:
     low, high = (column.edges[0], column.edges[-1]) if column.edges else (-1.0, 1.0)
-    drawn = rng.uniform(low, high, _USUAL_ROWS)
-    return np.resize(held(drawn.tolist(), column) or [0.0], _USUAL_ROWS)
+    least, most = column.limits or (low, high)
+    return float(np.clip(low, least, most)), float(np.clip(high, least, most))
 
 
-def _answers_alike(quick: Method, own: Method, usual: Matrix, special: list[Matrix]) -> bool:
+def _near(column: Column) -> Matrix:
+    """Numbers at which something may be decided, no further off than as far again as the model was fitted on."""
+    low, high = _fitted_on(column)
+    span = (high - low) or 1.0
+    least, most = column.limits or (low - span, high + span)
+    numbers = np.asarray(special_numbers(column, np.asarray([low, high])), dtype=np.float64)
+    near = (max(least, low - span) <= numbers) & (numbers <= min(most, high + span))
+    return numbers[near] if near.any() else np.asarray([low])
+
+
+def _answers_alike(steps: Step, own: Method, signature: Signature) -> bool:
+    """Whether the steps answer usual rows themselves, and all rows tried as the estimator's own method does."""
+    usual = _usual_rows(signature)
+    quick = Direct(steps, own)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        own_answer = _answer(own, usual)
-        if isinstance(own_answer, Exception) or not _same(_answer(quick, usual), own_answer):
+        if all(_seconds(own, usual[:1].copy()) > _SLOW_SECONDS for _ in range(3)):
             return False
-        if all(_seconds(own, usual[:1]) > _SLOW_SECONDS for _ in range(3)):
+        asked = [usual, *(usual[place : place + 1] for place in range(_ALONE_ROWS))]
+        if not all(_same(dense(steps(rows.copy())), _answer(own, rows)) for rows in asked):
             return False
-        alone = [usual[place : place + 1] for place in range(_ALONE_ROWS)]
-        return all(_same(_answer(quick, rows), _answer(own, rows)) for rows in (*alone, *special))
+        return all(_same(_answer(quick, rows), _answer(own, rows)) for rows in _special_rows(signature, usual))
 
 
 def _seconds(method: Method, rows: Matrix) -> float:

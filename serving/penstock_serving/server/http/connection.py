@@ -85,11 +85,11 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """Nobody waits for the outstanding answers any more."""
         self._transport = None
-        # Each holds the other, and would wait for a collection of garbage.
-        del self._parser
         self._listener.forget(self)
         self._forget_reading()
         self._forget_outstanding()
+        # Each holds the other, and both would wait for a collection of garbage.
+        del self._parser
 
     def pause_writing(self) -> None:
         """The caller reads its answers more slowly than it asks: ask no more of it."""
