@@ -22,7 +22,7 @@ from penstock_serving.model.outputs import dense
 from sklearn.base import BaseEstimator
 from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, RidgeClassifier, SGDClassifier
 from sklearn.model_selection import GridSearchCV
@@ -36,6 +36,7 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 from sklearn.svm import SVC
+from sklearn.tree import DecisionTreeClassifier
 
 from tests.serving.packages import uncompiled
 
@@ -71,7 +72,7 @@ DIRECT: dict[str, tuple[Any, Matrix, Matrix]] = {
         NUMBER,
     ),
     "a step that writes into what another reads": (
-        make_pipeline(ColumnTransformer(writing), HistGradientBoostingClassifier(max_iter=5)),
+        make_pipeline(ColumnTransformer(writing), DecisionTreeClassifier(random_state=0)),
         X_MISSING,
         TWO,
     ),
@@ -114,14 +115,17 @@ OWN: dict[str, tuple[Any, Matrix, Matrix]] = {
 def load(pack: Callable[..., Any]) -> Callable[[Any, Matrix, Matrix], tuple[Any, Any]]:
     """A fitted estimator, and its model as it is served by scikit-learn."""
 
-    def loaded(estimator: BaseEstimator, rows: Matrix, answers: Matrix) -> tuple[Any, Any]:
+    def loaded(estimator: BaseEstimator, rows: Matrix, answers: Matrix, patience: float = 120.0) -> tuple[Any, Any]:
         fitted = estimator.fit(rows, answers)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             packaged = pack(fitted, {f"c{place}": column for place, column in enumerate(rows.T)})
         with contextlib.suppress(FileNotFoundError):
             packaged = uncompiled(packaged)
-        return fitted, load_model(packaged.directory, packaged.digest)
+        with pytest.MonkeyPatch.context() as patch:
+            # other tests may have the processor
+            patch.setattr("penstock_serving.model.direct._PATIENCE_SECONDS", patience)
+            return fitted, load_model(packaged.directory, packaged.digest)
 
     return loaded
 
@@ -179,6 +183,14 @@ def test_a_step_that_writes_where_it_reads_writes_into_no_request(load: Callable
 def test_what_is_not_known_or_does_not_answer_alike_is_called_as_it_is(name: str, load: Callable[..., Any]) -> None:
     _, model = load(*OWN[name])
     assert "predict" not in model.direct
+
+
+def test_a_model_that_takes_long_is_not_waited_for(load: Callable[..., Any]) -> None:
+    slow = make_pipeline(FunctionTransformer(steps.asked_elsewhere), Ridge())
+    _, model = load(slow, X, NUMBER, patience=0.1)
+    assert model.direct == ()
+    _, model = load(slow, X, NUMBER)
+    assert model.direct == ("predict",)
 
 
 def test_a_model_set_to_give_tables_is_called_as_it_is(load: Callable[..., Any]) -> None:
