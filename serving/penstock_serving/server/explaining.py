@@ -1,6 +1,7 @@
 """Explanations over HTTP: what the server asks of the process that explains, which the first question starts."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,8 @@ Explain = Callable[[bytes, int | None, float], Awaitable[Encoded]]
 # comes after a pause, for as many callers and as large bodies as may be held meanwhile.
 _PAUSE_SECONDS = 0.25
 _PAUSED_CALLERS, _PAUSED_BYTES = 256, 64 << 10
+# Those whose pause ends about now are answered at once: to be woken for each interrupts predictions each time.
+_TOGETHER_SECONDS = 0.05
 
 
 class Explaining:
@@ -54,7 +57,7 @@ class Explaining:
             if self._paused < _PAUSED_CALLERS and size <= _PAUSED_BYTES:
                 self._paused += 1
                 try:
-                    await asyncio.sleep(_PAUSE_SECONDS)
+                    await asyncio.sleep(_PAUSE_SECONDS - time.monotonic() % _TOGETHER_SECONDS)
                 finally:
                     self._paused -= 1
             raise
