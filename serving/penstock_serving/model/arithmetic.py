@@ -119,16 +119,10 @@ def _min_max_scaler(scaler: Any) -> Step | None:
 
 def _simple_imputer(imputer: Any) -> Step | None:
     values, missing = imputer.statistics_, imputer.missing_values
-    is_plain = isinstance(missing, float) and np.isnan(missing) and not imputer.add_indicator
-    if (
-        not imputer.copy
-        or not is_plain
-        or not _are_numbers(values)
-        or np.isnan(values).any()
-        or imputer._fill_dtype != np.float64
-    ):
+    is_plain = imputer.copy and not imputer.add_indicator and isinstance(missing, float) and np.isnan(missing)
+    if not is_plain or not _are_numbers(values) or np.isnan(values).any():
         return None
-    if imputer._fit_dtype != np.float64:
+    if imputer._fill_dtype != np.float64 or imputer._fit_dtype != np.float64:
         return None
     width = imputer.n_features_in_
 

@@ -6,6 +6,7 @@ bit, usual rows that the arithmetic leaves to the model, a call that takes so lo
 that goes wrong on the way, and the model is called as it always was. So is it for single rows that are left to it.
 """
 
+import functools
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -37,10 +38,11 @@ def direct(estimator: Any, own: Mapping[str, Method], signature: Signature) -> d
     methods = dict[str, Method]()
     if not signature.is_numeric or signature.has_single_precision or not _is_as_installed():
         return methods
+    tried = functools.cache(lambda: _tried_rows(signature))
     for name, method in own.items():
         try:
             steps = _computed(found(estimator), name)
-            if steps is not None and _answers_alike(steps, method, signature):
+            if steps is not None and _answers_alike(steps, method, *tried()):
                 methods[name] = Direct(steps, method)
         except Exception:  # noqa: BLE001, S112  (it is a matter of speed alone, and the model is served without)
             continue
@@ -121,11 +123,16 @@ def _side_by_side(transformer: Any) -> Step | None:
         # all before the first step, which may write where it reads
         taken = [rows[:, columns] for columns, _ in parts]
         made = [dense(step(part)) for part, (_, step) in zip(taken, parts, strict=True)]
-        if any(type(part) is not np.ndarray or part.ndim != 2 for part in made):
+        if any(part.ndim != 2 for part in made):
             raise LeftToEstimatorError
         return np.hstack(made)
 
     return computed
+
+
+def _tried_rows(signature: Signature) -> tuple[Matrix, list[Matrix]]:
+    usual = _usual_rows(signature)
+    return usual, _special_rows(signature, usual)
 
 
 def _usual_rows(signature: Signature) -> Matrix:
@@ -170,9 +177,8 @@ def _near(column: Column) -> Matrix:
     return numbers[near] if near.any() else np.asarray([low])
 
 
-def _answers_alike(steps: Step, own: Method, signature: Signature) -> bool:
+def _answers_alike(steps: Step, own: Method, usual: Matrix, special: list[Matrix]) -> bool:
     """Whether the steps answer usual rows themselves, and all rows tried as the estimator's own method does."""
-    usual = _usual_rows(signature)
     asked = [usual, *(usual[place : place + 1] for place in range(_ALONE_ROWS))]
     until = time.monotonic() + _PATIENCE_SECONDS
 
@@ -185,7 +191,6 @@ def _answers_alike(steps: Step, own: Method, signature: Signature) -> bool:
         if all(_seconds(own, usual[:1].copy()) > _SLOW_SECONDS for _ in range(3)):
             return False
         by_itself, quick = _dense_of(steps), Direct(steps, own)
-        special = _special_rows(signature, usual)
         return all(is_same(by_itself, rows) for rows in asked) and all(is_same(quick, rows) for rows in special)
 
 
