@@ -28,7 +28,7 @@ from penstock_serving.server.explaining import Explaining
 from penstock_serving.server.feed import Feed
 from penstock_serving.server.grpc_port import GrpcPort
 from penstock_serving.server.http.limits import HttpLimits
-from penstock_serving.server.http.listener import Listener, Opened, raise_file_limit
+from penstock_serving.server.http.listener import Listener, Opened, make_room
 from penstock_serving.server.lane.errors import NoFrontError
 from penstock_serving.server.lane.front import Front
 from penstock_serving.server.lane.opening import open_front
@@ -60,8 +60,9 @@ class Worker:
     async def serve(self, before_unpickling: Callable[[], None]) -> None:
         """Serve until SIGTERM or SIGINT, then drain. Raises `ModelError` when the model cannot be served."""
         warnings.filterwarnings("ignore", message="X does not have valid feature names")
-        raise_file_limit()
         config, identity = self._config, self._config.identity
+        http = HttpLimits(body=config.max_body)
+        make_room(http)
         feed = Feed(config.monitor_socket)
         metrics = ServerMetrics(identity.labels, feed)
         telling = Telling(self._shared, self._slot, metrics.own)
@@ -108,7 +109,6 @@ class Worker:
 
         explaining = Explaining(identity, model, config.directory, line, predicting)
         app = App(identity, model, dispatcher, pages, explaining, metrics, tally, lifecycle)
-        http = HttpLimits(body=config.max_body)
         listener = Listener(app, http)
         opened = None
         if front is not None:
