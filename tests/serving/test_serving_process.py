@@ -1,8 +1,11 @@
 """The server as a process: it starts only what it proved, answers only what it can in time, and stops without a loss."""
 
 import json
+import resource
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +21,7 @@ from misbehaving import MILLISECONDS, Misbehaving
 from penstock_serving import contract
 from penstock_serving.explain.limits import Limits
 from penstock_serving.model.digest import tree_digest
+from penstock_serving.server.http.limits import HttpLimits
 from penstock_serving.server.main import main
 
 INFER = "/v2/models/fraud/infer"
@@ -71,6 +75,36 @@ def test_answers_over_the_wire_equal_scikit_learns(served_logistic: Any, talker:
             assert answer["outputs"][0]["data"] == labels[start : start + 8].tolist()
             served = np.array(answer["outputs"][1]["data"]).reshape(-1, 2)
             np.testing.assert_allclose(served, scores[start : start + 8], rtol=0, atol=1e-12)
+
+
+def room_for_files(status: str) -> int:
+    """How many open files the kernel has room for in its table of a process's (proc(5), `status`)."""
+    return int(next(line for line in status.splitlines() if line.startswith("FDSize:")).split()[1])
+
+
+def test_there_is_room_for_every_connection_before_it_comes(served_logistic: Any) -> None:
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert room_for_files(Path(f"/proc/{served_logistic.server.pid}/status").read_text()) >= min(
+        HttpLimits().connections, most
+    )
+
+
+@pytest.mark.parametrize("most", [20, 64, 1000, 4096])
+def test_there_is_room_for_no_more_connections_than_files_may_be_open(most: int) -> None:
+    code = f"""
+import os, resource
+from pathlib import Path
+from penstock_serving.server.http.limits import HttpLimits
+from penstock_serving.server.http.listener import make_room
+
+resource.setrlimit(resource.RLIMIT_NOFILE, ({most}, {most}))
+before = os.listdir("/proc/self/fd")
+make_room(HttpLimits())
+assert os.listdir("/proc/self/fd") == before
+print(Path("/proc/self/status").read_text())
+"""
+    status = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert most <= room_for_files(status) <= max(256, 2 * most)
 
 
 def spoil_golden(directory: Path) -> None:

@@ -1,7 +1,6 @@
 """The listening socket and all its connections."""
 
 import asyncio
-import contextlib
 import fcntl
 import os
 import resource
@@ -165,10 +164,10 @@ def make_room(limits: HttpLimits) -> None:
     """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    some = os.open(os.devnull, os.O_RDONLY)
-    with contextlib.suppress(OSError):
-        os.close(fcntl.fcntl(some, fcntl.F_DUPFD_CLOEXEC, most_connections(limits) + _SPARE_FILES - 1))
-    os.close(some)
+    room = min(limits.connections + _SPARE_FILES, _file_limit())
+    file = os.open(os.devnull, os.O_RDONLY)
+    os.close(fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, room - 1))
+    os.close(file)
 
 
 def most_connections(limits: HttpLimits) -> int:
