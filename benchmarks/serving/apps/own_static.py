@@ -8,7 +8,7 @@ from penstock_serving.protocol.errors import RequestError
 from penstock_serving.server.http.exchange import Exchange
 from penstock_serving.server.http.heads import Heads
 from penstock_serving.server.http.limits import HttpLimits
-from penstock_serving.server.http.listener import Listener
+from penstock_serving.server.http.listener import Listener, make_room
 
 _HEADS = Heads((("content-type", "application/json"),))
 _BODY = b'{"model_name":"m","outputs":[{"name":"predict","datatype":"INT64","shape":[1],"data":[1]}]}'
@@ -28,7 +28,9 @@ class Static:
 
 async def serve(port: int) -> None:
     """Serve until killed."""
-    await Listener(Static(), HttpLimits()).listen("127.0.0.1", port)
+    limits = HttpLimits()
+    make_room(limits)
+    await Listener(Static(), limits).listen("127.0.0.1", port)
     await asyncio.Event().wait()
 
 
