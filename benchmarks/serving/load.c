@@ -212,7 +212,7 @@ int main(int count, char **words) {
     struct epoll_event events[512];
     for (;;) {
         double at = now();
-        if (at > ends + (is_open ? PATIENCE : 0)) break;
+        if (at > ends + (is_open ? PATIENCE : 0) || (is_open && at > ends && free_count == callers_count)) break;
         if (is_open && at < ends) {
             for (double due; (due = scheduled / rate) <= at && due < ends; scheduled++) {
                 if (due >= began_counting) offered++;

@@ -84,8 +84,12 @@ class Rounds:
                 before = after
 
     def _open(self, case: Case, name: str, *, static_first: bool) -> None:
-        """Half and twice the own peak; beside ours at half, by turns just before it or just after, the static answer."""
-        top = peak(self.samples, case.name, name)
+        """Half and twice the own peak; beside ours at half, by turns just before it or just after, the static answer.
+
+        The peak is timed anew for it: of a machine that has become half as fast, half of its peak before is all of it.
+        """
+        with running(name, case, SERVER_CORE, self._own(case, name)) as server:
+            top = self._asked(server, CLOSED[-1], self._effort.seconds).rate
         if not top:
             return
         static = self._at(case, OUR_STATIC, top / 2) if name == OURS and static_first else None
@@ -93,8 +97,8 @@ class Rounds:
         if name == OURS and not static_first:
             static = self._at(case, OUR_STATIC, top / 2)
         beside = {} if static is None else {"static_p99": static.p99, "static_failed": static.failed}
-        self._add(case, name, "half", offered=top / 2, **beside, **asdict(half))
-        self._add(case, name, "twice", offered=top * 2, **asdict(self._at(case, name, top * 2)))
+        self._add(case, name, "half", peak=top, **beside, **asdict(half))
+        self._add(case, name, "twice", peak=top, **asdict(self._at(case, name, top * 2)))
 
     def _at(self, case: Case, name: str, rate: float) -> Measured:
         """An open loop, of a server that is there for it alone."""
@@ -109,17 +113,6 @@ class Rounds:
 
     def _add(self, case: Case, name: str, kind: str, **found: Any) -> None:
         self.samples.append({"case": case.name, "server": name, "kind": kind} | found)
-
-
-def peak(samples: list[Sample], case: str, name: str) -> float:
-    """The median rate at the most connections of the closed loop."""
-    rates = sorted(
-        sample["rate"]
-        for sample in samples
-        if (sample["case"], sample["server"], sample["kind"]) == (case, name, "closed")
-        and sample["connections"] == CLOSED[-1]
-    )
-    return float(rates[len(rates) // 2])
 
 
 def _belongs(case: Case, name: str) -> bool:
