@@ -21,6 +21,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3.0, help="of every run")
     parser.add_argument("--open-runs", type=int, default=9, help="of each open loop")
+    parser.add_argument("--peer-open-runs", type=int, default=3, help="of those of the others")
     parser.add_argument("--models", nargs="*", default=[], choices=list(estimators()))
     parser.add_argument("--servers", nargs="*", default=[], choices=names())
     parser.add_argument("--report", type=Path, default=DOCS, help="the folder of the report")
@@ -33,12 +34,12 @@ def main() -> None:
         folder = Path(name)
         print("  fitting and packaging …", file=sys.stderr, flush=True)
         cases = [make(model, folder / "models") for model in chosen]
-        effort = Effort(arguments.rounds, arguments.seconds, arguments.open_runs)
+        effort = Effort(arguments.rounds, arguments.seconds, arguments.open_runs, arguments.peer_open_runs)
         samples = Rounds(cases, arguments.servers, effort, folder / "run").all()
     backends = {case.name: case.backend for case in cases}
     said = (
         f"{effort.rounds} rounds of {effort.seconds:g} s, {effort.open_runs} runs of each open loop "
-        "(a third of them for the others)."
+        f"({effort.peer_open_runs} for the others)."
     )
     arguments.report.mkdir(parents=True, exist_ok=True)
     content = json.dumps({"backends": backends, "samples": samples}, indent=1)

@@ -18,17 +18,19 @@ CLOSED = (8, 64)
 MOST_CONNECTIONS = 1024
 CASE_OF_STATICS = "logistic"
 _STATICS = (OUR_STATIC, GRANIAN_STATIC)
+_PEERS = frozenset(peer.name for peer in PEERS)
 _PARTS = 3
 """A machine's speed changes by the minute: the call is timed anew beside so many parts of a run."""
 
 
 @dataclass(frozen=True)
 class Effort:
-    """Rounds, seconds of one run, and runs of each open loop: a third of them for peers, which collapse every time."""
+    """Rounds, seconds of one run, and runs of each open loop: fewer for peers, which collapse every time."""
 
     rounds: int
     seconds: float
     open_runs: int
+    peer_open_runs: int
 
 
 Sample = dict[str, Any]
@@ -54,7 +56,7 @@ class Rounds:
                 self._closed(case, name)
         for number in range(self._effort.open_runs):
             for case, name in self._chance.sample(self._pairs, len(self._pairs)):
-                if name in _STATICS or (name in {peer.name for peer in PEERS} and number % 3):
+                if name in _STATICS or (name in _PEERS and number >= self._effort.peer_open_runs):
                     continue
                 _say(f"open loop {number + 1}/{self._effort.open_runs}: {case.name}, {name}")
                 self._open(case, name, static_first=number % 2 == 0)
