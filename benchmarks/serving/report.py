@@ -20,7 +20,7 @@ _OPEN_LOOP = (
     "The peak is timed anew before each run, at 64 connections. Times count from when a request was due. Goodput: answers "
     "200 within 100 ms, as a share of the peak. At most 1024 connections; a request that finds none free counts as failed. "
     "The static answer was asked at the same rate just before or after each run of Penstock's; the ratio is the median of "
-    "theirs, in which a run of ours with a failed request counts as endless."
+    "theirs, in which a run of ours with a failed request counts as endless, unless the static one had some, too."
 )
 _ALONE = (
     "Time of an answer, and in brackets what it takes beyond a call of the model from Python (Penstock's: of what it "
@@ -170,17 +170,24 @@ def _alone(results: Results, case: str, servers: Sequence[str]) -> list[str]:
     return cells
 
 
+def _beside_static(results: Results, case: str) -> Found:
+    """Our slowest hundredth by the static answer's, of each pair. Where requests of ours alone failed, the times of those
+    that were answered say little; where both failed, the machine stood still."""
+    p99, failed, static, static_failed = (
+        results.values(case, OURS, "half", field) for field in ("p99", "failed", "static_p99", "static_failed")
+    )
+    pairs = zip(p99, failed, static, static_failed, strict=True)
+    return [math.inf if lost and not its else ours / answer for ours, lost, answer, its in pairs]
+
+
 def _open(results: Results, case: str, servers: Sequence[str]) -> list[list[str]]:
     rows = []
     for server in servers:
         halves = results.values(case, server, "half", "p99")
         if not halves:
             continue
-        paired = results.values(case, server, "half", "failed") if server == OURS else []
+        ratios = _beside_static(results, case) if server == OURS else []
         beside = results.values(case, server, "half", "static_p99") if server == OURS else []
-        # Where requests failed, the times of those that were answered say little.
-        late = [math.inf if failed else value for failed, value in zip(paired, halves, strict=False)]
-        ratios = [value / static for value, static in zip(late, beside, strict=False) if static]
         peaks = results.values(case, server, "twice", "peak")
         good = [
             value / peak for value, peak in zip(results.values(case, server, "twice", "goodput"), peaks, strict=True)
