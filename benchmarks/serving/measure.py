@@ -1,5 +1,7 @@
 """The rounds: every server in turn, in another order each round, so that what disturbs the machine disturbs all."""
 
+import functools
+import operator
 import random
 import sys
 from collections.abc import Iterable
@@ -8,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.serving.bare import SCIKIT_LEARN, SERVED, calling
-from benchmarks.serving.load import Load, Measured
+from benchmarks.serving.load import Counted, Load, Measured
 from benchmarks.serving.models import Case
 from benchmarks.serving.peers import PEERS
 from benchmarks.serving.servers import GRANIAN_STATIC, OUR_STATIC, OURS, Running, names, running
@@ -21,6 +23,10 @@ _STATICS = (OUR_STATIC, GRANIAN_STATIC)
 _PEERS = frozenset(peer.name for peer in PEERS)
 _PARTS = 3
 """A machine's speed changes by the minute: the call is timed anew beside so many parts of a run."""
+
+
+_TURNS = 5
+"""Of each server, half as long as a run, in which the static answer is asked beside ours."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,7 @@ class Rounds:
                 if name in _STATICS or (name in _PEERS and number >= self._effort.peer_open_runs):
                     continue
                 _say(f"open loop {number + 1}/{self._effort.open_runs}: {case.name}, {name}")
-                self._open(case, name, static_first=number % 2 == 0)
+                self._open(case, name)
         return self.samples
 
     def _closed(self, case: Case, name: str) -> None:
@@ -85,22 +91,31 @@ class Rounds:
                 self._add(case, name, "alone", bare=(before + after) / 2, **asdict(found))
                 before = after
 
-    def _open(self, case: Case, name: str, *, static_first: bool) -> None:
-        """Half and twice the own peak; beside ours at half, by turns just before it or just after, the static answer.
-
-        The peak is timed anew for it: of a machine that has become half as fast, half of its peak before is all of it.
-        """
+    def _open(self, case: Case, name: str) -> None:
+        """Half and twice the own peak, which is timed anew for it: of a machine that has become half as fast, half of its
+        peak before is all of it."""
         with running(name, case, SERVER_CORE, self._own(case, name)) as server:
             top = self._asked(server, CLOSED[-1], self._effort.seconds).rate
         if not top:
             return
-        static = self._at(case, OUR_STATIC, top / 2) if name == OURS and static_first else None
-        half = self._at(case, name, top / 2)
-        if name == OURS and not static_first:
-            static = self._at(case, OUR_STATIC, top / 2)
-        beside = {} if static is None else {"static_p99": static.p99, "static_failed": static.failed}
-        self._add(case, name, "half", peak=top, **beside, **asdict(half))
+        found = self._beside_static(case, top / 2) if name == OURS else asdict(self._at(case, name, top / 2))
+        self._add(case, name, "half", peak=top, **found)
         self._add(case, name, "twice", peak=top, **asdict(self._at(case, name, top * 2)))
+
+    def _beside_static(self, case: Case, rate: float) -> dict[str, Any]:
+        """Ours and the static answer at a rate, in short turns: a pause of the machine, which is what the slowest answers
+        wait for, is as likely to hit the one as the other."""
+        with (
+            running(OURS, case, SERVER_CORE, self._own(case, OURS)) as ours,
+            running(OUR_STATIC, case, SERVER_CORE, self._own(case, OUR_STATIC)) as static,
+        ):
+            turns = [(self._turn(ours, rate), self._turn(static, rate)) for _ in range(_TURNS)]
+        own, its = (functools.reduce(operator.add, counted).measured() for counted in zip(*turns, strict=True))
+        return {"static_p99": its.p99, "static_failed": its.failed} | asdict(own)
+
+    def _turn(self, server: Running, rate: float) -> Counted:
+        seconds = self._effort.seconds / 2
+        return self._load.count(server.port, server.plan.path, server.plan.bodies, MOST_CONNECTIONS, seconds, rate)
 
     def _at(self, case: Case, name: str, rate: float) -> Measured:
         """An open loop, of a server that is there for it alone."""

@@ -19,8 +19,8 @@ STATIC = "static p99 ms at that rate"
 _OPEN_LOOP = (
     "The peak is timed anew before each run, at 64 connections. Times count from when a request was due. Goodput: answers "
     "200 within 100 ms, as a share of the peak. At most 1024 connections; a request that finds none free counts as failed. "
-    "The static answer was asked at the same rate just before or after each run of Penstock's; the ratio is the median of "
-    "theirs, in which a run of ours with a failed request counts as endless, unless the static one had some, too."
+    "The static answer was asked at the same rate as Penstock, by turns of half a run, five of each; the ratio is the "
+    "median of theirs, in which a run of ours with a failed request counts as endless, unless the static one had some, too."
 )
 _ALONE = (
     "Time of an answer, and in brackets what it takes beyond a call of the model from Python (Penstock's: of what it "
