@@ -187,7 +187,7 @@ int main(int count, char **words) {
     double warm = seconds / 5 < 1 ? seconds / 5 : 1;
     began_counting = warm;
     ends = warm + seconds;
-    uint64_t scheduled = 0, offered = 0;
+    uint64_t scheduled = 0;
     for (int i = callers_count; i-- > 0;) {
         callers[i].fd = -1;
         if (is_open) free_callers[free_count++] = i;
@@ -197,10 +197,9 @@ int main(int count, char **words) {
     struct epoll_event events[512];
     for (;;) {
         double at = now();
-        if (at > ends + (is_open ? PATIENCE : 0) || (is_open && at > ends && free_count == callers_count)) break;
+        if (at > ends && (!is_open || free_count == callers_count || at > ends + PATIENCE)) break;
         if (is_open && at < ends) {
             for (double due; (due = scheduled / rate) <= at && due < ends; scheduled++) {
-                if (due >= began_counting) offered++;
                 if (free_count) ask(&callers[free_callers[--free_count]], due);
                 else if (due >= began_counting) unsent++;
             }

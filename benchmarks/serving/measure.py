@@ -23,8 +23,6 @@ _STATICS = (OUR_STATIC, GRANIAN_STATIC)
 _PEERS = frozenset(peer.name for peer in PEERS)
 _PARTS = 3
 """A machine's speed changes by the minute: the call is timed anew beside so many parts of a run."""
-
-
 _TURNS = 5
 """Of each server, half as long as a run, in which the static answer is asked beside ours."""
 
