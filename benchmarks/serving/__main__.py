@@ -1,7 +1,9 @@
-"""`make bench-serving`: the model server beside others, one core each. Writes docs/benchmarks/serving.md and its chart."""
+"""`make bench-serving`: the model server beside others, one core each. Writes docs/benchmarks/serving.md and its chart.
+
+What was measured is kept in serving.json beside it, even where a run fails; `--add` measures more of the same.
+"""
 
 import argparse
-import json
 import sys
 import tempfile
 from pathlib import Path
@@ -25,26 +27,27 @@ def main() -> None:
     parser.add_argument("--models", nargs="*", default=[], choices=list(estimators()))
     parser.add_argument("--servers", nargs="*", default=[], choices=names())
     parser.add_argument("--report", type=Path, default=DOCS, help="the folder of the report")
+    parser.add_argument("--add", action="store_true", help="to what is in serving.json there, measured before")
     arguments = parser.parse_args()
     for peer in PEERS:
         if not arguments.servers or any(peer.name in server for server in arguments.servers):
             environment(peer)
     chosen = arguments.models or list(estimators())
+    arguments.report.mkdir(parents=True, exist_ok=True)
+    kept = arguments.report / "serving.json"
+    before = Results.kept(kept) if arguments.add else Results([], {})
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         print("  fitting and packaging …", file=sys.stderr, flush=True)
         cases = [make(model, folder / "models") for model in chosen]
         effort = Effort(arguments.rounds, arguments.seconds, arguments.open_runs, arguments.peer_open_runs)
-        samples = Rounds(cases, arguments.servers, effort, folder / "run").all()
-    backends = {case.name: case.backend for case in cases}
-    said = (
-        f"{effort.rounds} rounds of {effort.seconds:g} s, {effort.open_runs} runs of each open loop "
-        f"({effort.peer_open_runs} for the others)."
-    )
-    arguments.report.mkdir(parents=True, exist_ok=True)
-    content = json.dumps({"backends": backends, "samples": samples}, indent=1)
-    (arguments.report / "serving.json").write_text(content + "\n")
-    write(Results(samples, backends), said, arguments.report)
+        rounds = Rounds(cases, arguments.servers, effort, folder / "run")
+        try:
+            rounds.all()
+        finally:
+            results = before.with_more(rounds.samples, {case.name: case.backend for case in cases})
+            results.keep(kept)
+    write(results, arguments.report)
     print(f"{arguments.report / 'serving.md'}")
 
 

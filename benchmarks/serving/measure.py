@@ -23,7 +23,7 @@ _STATICS = (OUR_STATIC, GRANIAN_STATIC)
 _PEERS = frozenset(peer.name for peer in PEERS)
 _PARTS = 3
 """A machine's speed changes by the minute: the call is timed anew beside so many parts of a run."""
-_TURNS = 5
+TURNS = 5
 """Of each server, half as long as a run, in which the static answer is asked beside ours."""
 
 
@@ -52,7 +52,7 @@ class Rounds:
         self._load, self._chance = Load(LOAD_CORE), random.Random(1)
         self.samples: list[Sample] = []
 
-    def all(self) -> list[Sample]:
+    def all(self) -> None:
         """Closed loops by rounds, then open loops at half and twice each server's own peak."""
         for number in range(self._effort.rounds):
             for case, name in self._chance.sample(self._pairs, len(self._pairs)):
@@ -64,7 +64,6 @@ class Rounds:
                     continue
                 _say(f"open loop {number + 1}/{self._effort.open_runs}: {case.name}, {name}")
                 self._open(case, name)
-        return self.samples
 
     def _closed(self, case: Case, name: str) -> None:
         with running(name, case, SERVER_CORE, self._own(case, name)) as server:
@@ -107,7 +106,7 @@ class Rounds:
             running(OURS, case, SERVER_CORE, self._own(case, OURS)) as ours,
             running(OUR_STATIC, case, SERVER_CORE, self._own(case, OUR_STATIC)) as static,
         ):
-            turns = [(self._turn(ours, rate), self._turn(static, rate)) for _ in range(_TURNS)]
+            turns = [(self._turn(ours, rate), self._turn(static, rate)) for _ in range(TURNS)]
         own, its = (functools.reduce(operator.add, counted).measured() for counted in zip(*turns, strict=True))
         return {"static_p99": its.p99, "static_failed": its.failed} | asdict(own)
 
@@ -127,7 +126,7 @@ class Rounds:
         return self._folder / f"{case.name}-{name}".replace(" ", "-")
 
     def _add(self, case: Case, name: str, kind: str, **found: Any) -> None:
-        self.samples.append({"case": case.name, "server": name, "kind": kind} | found)
+        self.samples.append({"case": case.name, "server": name, "kind": kind, "seconds": self._effort.seconds} | found)
 
 
 def _belongs(case: Case, name: str) -> bool:

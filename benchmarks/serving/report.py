@@ -1,16 +1,17 @@
 """The report: Markdown with a chart."""
 
+import json
 import math
 import os
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.serving.measure import CASE_OF_STATICS, CLOSED, Sample
+from benchmarks.serving.measure import CASE_OF_STATICS, CLOSED, MOST_CONNECTIONS, TURNS, Sample
 from benchmarks.serving.peers import BENTOML, GRANIAN, KSERVE, MLSERVER
 from benchmarks.serving.servers import GRANIAN_STATIC, OUR_STATIC, OURS, names
 
@@ -18,9 +19,10 @@ MOST = CLOSED[-1]
 STATIC = "static p99 ms at that rate"
 _OPEN_LOOP = (
     "The peak is timed anew before each run, at 64 connections. Times count from when a request was due. Goodput: answers "
-    "200 within 100 ms, as a share of the peak. At most 1024 connections; a request that finds none free counts as failed. "
-    "The static answer was asked at the same rate as Penstock, by turns of half a run, five of each; the ratio is the "
-    "median of theirs, in which a run of ours with a failed request counts as endless, unless the static one had some, too."
+    f"200 within 100 ms, as a share of the peak. At most {MOST_CONNECTIONS} connections; a request that finds none free "
+    f"counts as failed. The static answer was asked at the same rate as Penstock, by turns of half a run, {TURNS} of each; "
+    "the ratio is the median of theirs, in which a run of ours with a failed request counts as endless, unless the static "
+    "one had some, too."
 )
 _ALONE = (
     "Time of an answer, and in brackets what it takes beyond a call of the model from Python (Penstock's: of what it "
@@ -32,8 +34,22 @@ Found = list[float]
 class Results:
     """The samples, by what they are asked for."""
 
-    def __init__(self, samples: Sequence[Sample], backends: dict[str, str]) -> None:
+    def __init__(self, samples: Sequence[Sample], backends: Mapping[str, str]) -> None:
         self._samples, self.backends = samples, backends
+
+    @classmethod
+    def kept(cls, path: Path) -> "Results":
+        """What `keep` wrote."""
+        content = json.loads(path.read_text())
+        return cls(content["samples"], content["backends"])
+
+    def keep(self, path: Path) -> None:
+        """Write all to a file."""
+        path.write_text(json.dumps({"backends": self.backends, "samples": self._samples}, indent=1) + "\n")
+
+    def with_more(self, samples: Sequence[Sample], backends: Mapping[str, str]) -> "Results":
+        """These and what was measured later."""
+        return Results([*self._samples, *samples], {**self.backends, **backends})
 
     @property
     def cases(self) -> list[str]:
@@ -54,29 +70,40 @@ class Results:
         """Answers per second of the closed loop."""
         return self.middle(case, server, "closed", "rate", connections=connections)
 
+    @property
+    def seconds(self) -> Found:
+        """Of each run."""
+        return [sample["seconds"] for sample in self._samples]
+
+    def runs(self, server: str, kind: str) -> int:
+        """How many there were of a kind, of the model that has the fewest of them."""
+        return min(
+            (len(found) for case in self.cases if (found := self.values(case, server, kind, "seconds"))), default=0
+        )
+
     def static(self) -> float:
         """The faster of the two static answers."""
         return max(self.rate(CASE_OF_STATICS, name) for name in (OUR_STATIC, GRANIAN_STATIC))
 
 
-def write(results: Results, effort: str, target: Path) -> None:
+def write(results: Results, target: Path) -> None:
     """Write `serving.md` and its chart to a folder."""
     target.mkdir(parents=True, exist_ok=True)
     chart(results, target / "serving.svg")
-    (target / "serving.md").write_text(markdown(results, effort))
+    (target / "serving.md").write_text(markdown(results))
 
 
-def markdown(results: Results, effort: str) -> str:
+def markdown(results: Results) -> str:
     """The report's text."""
     versions = ", ".join(f"{peer.name} {peer.version}" for peer in (KSERVE, MLSERVER, BENTOML, GRANIAN))
     servers = [name for name in names() if any(results.values(case, name, "closed", "rate") for case in results.cases)]
     intro = (
         f"Made by `make bench-serving` on {datetime.now(UTC):%Y-%m-%d}: {os.cpu_count()} CPUs ({_processor()}), "
-        f"Python {platform.python_version()}, {versions}. {effort} Server on one core, load on the other; all servers in "
-        "turn, in another order each round. The static answers are Python's; Penstock takes ordinary requests natively, and "
-        "calls Python for models that are not compiled. One row in V2 JSON (BentoML: its own JSON), 512 different rows. "
-        "Penstock validates, and feeds its monitor, which runs on the server's core and is there before it. Medians, and in "
-        "brackets least and most."
+        f"Python {platform.python_version()}, {versions}. {_effort(results, servers)} Server on one core, load on the "
+        "other; all servers in turn, in another order each round. The static answers are Python's; Penstock takes ordinary "
+        "requests natively, and calls Python for models that are not compiled. One row in V2 JSON (BentoML: its own JSON), "
+        "512 different rows. Penstock validates, and feeds its monitor, which runs on the server's core and is there before "
+        "it. Medians, and in brackets least and most."
     )
     lines = [
         "# The model server beside others",
@@ -115,6 +142,21 @@ def markdown(results: Results, effort: str) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _effort(results: Results, servers: Sequence[str]) -> str:
+    """How long and how often was asked, from what there is."""
+    rounds = [results.runs(name, "start") for name in servers]
+    others = [runs for name in servers if name != OURS and (runs := results.runs(name, "half"))]
+    return (
+        f"{_span(rounds)} rounds of {_span(results.seconds)} s, {results.runs(OURS, 'half')} runs of each open loop "
+        f"({_span(others)} for the others)."
+    )
+
+
+def _span(values: Sequence[float]) -> str:
+    least, most = min(values, default=0), max(values, default=0)
+    return f"{least:g}" if least == most else f"{least:g} to {most:g}"
 
 
 def _processor() -> str:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -21,6 +22,8 @@ APPS = Path(__file__).parent / "apps"
 OURS, OUR_STATIC, GRANIAN_STATIC = "Penstock", "our HTTP layer, static", "granian, static"
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 _V2 = "/v2/models/m/infer"
+_EPHEMERAL = 32_768
+"""Linux gives connections ports from here on, unless told otherwise."""
 
 
 @dataclass
@@ -189,7 +192,12 @@ def _pss(pid: int) -> int:
 
 
 def free_port() -> int:
-    """A port that was free just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that was free just now, and that no connection of a load is given, as those of its own choice may be."""
+    while True:
+        with socket.socket() as probe:
+            port = random.randrange(16_384, _EPHEMERAL)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
