@@ -75,11 +75,9 @@ class Results:
         """Of each run."""
         return [sample["seconds"] for sample in self._samples]
 
-    def runs(self, server: str, kind: str) -> int:
-        """How many there were of a kind, of the model that has the fewest of them."""
-        return min(
-            (len(found) for case in self.cases if (found := self.values(case, server, kind, "seconds"))), default=0
-        )
+    def runs(self, server: str, kind: str) -> Found:
+        """How many there were of a kind, for each model that there were some of."""
+        return [len(found) for case in self.cases if (found := self.values(case, server, kind, "seconds"))]
 
     def static(self) -> float:
         """The faster of the two static answers."""
@@ -146,10 +144,10 @@ def markdown(results: Results) -> str:
 
 def _effort(results: Results, servers: Sequence[str]) -> str:
     """How long and how often was asked, from what there is."""
-    rounds = [results.runs(name, "start") for name in servers]
-    others = [runs for name in servers if name != OURS and (runs := results.runs(name, "half"))]
+    rounds = [count for name in servers for count in results.runs(name, "start")]
+    others = [count for name in servers if name != OURS for count in results.runs(name, "half")]
     return (
-        f"{_span(rounds)} rounds of {_span(results.seconds)} s, {results.runs(OURS, 'half')} runs of each open loop "
+        f"{_span(rounds)} rounds of {_span(results.seconds)} s, {_span(results.runs(OURS, 'half'))} runs of each open loop "
         f"({_span(others)} for the others)."
     )
 
