@@ -303,11 +303,19 @@ def test_answers_come_in_the_order_of_the_requests() -> None:
     run(work())
 
 
-def test_what_follows_a_wish_to_close_is_not_read() -> None:
+@pytest.mark.parametrize(
+    "last",
+    [
+        get(b"/a", b"Connection: close"),
+        b"GET /a HTTP/1.0\r\n\r\n",
+        b"GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+    ],
+)
+def test_what_follows_a_request_that_closes_is_not_read(last: bytes) -> None:
     async def work() -> None:
         async with bench() as it:
             caller = await it.call()
-            caller.send(get(b"/a", b"Connection: close") + get(b"/b"))
+            caller.send(last + get(b"/b"))
             status, headers, _ = await caller.answer()
             assert (status, headers["connection"]) == (200, "close")
             assert await caller.closed()

@@ -24,6 +24,10 @@ _PIECE = 4 << 10
 _LARGE = 64 << 10
 
 
+class _AfterTheLastError(Exception):
+    """What arrived together with a request that closes the connection is not read (RFC 9112, 9.6)."""
+
+
 class Connection(asyncio.Protocol):
     """A caller's connection: reads requests, hands them to the listener's handler, writes the answers.
 
@@ -108,6 +112,8 @@ class Connection(asyncio.Protocol):
         """The target, or a further part of it."""
         exchange = self._reading
         if exchange is None:
+            if self._last:
+                raise _AfterTheLastError
             self._reading = Exchange(self, self._since, url, self._spent)
             self._spent = 0.0
         else:
@@ -234,10 +240,14 @@ class Connection(asyncio.Protocol):
             if self._reading is not None:
                 self._plain_body(piece[found.args[0] :])
         except httptools.HttpParserCallbackError as error:
-            if not isinstance(error.__context__, RequestError):
-                self.abort()
-                raise
-            self._refuse(error.__context__)
+            match error.__context__:
+                case RequestError() as refused:
+                    self._refuse(refused)
+                case _AfterTheLastError():
+                    pass
+                case _:
+                    self.abort()
+                    raise
         except httptools.HttpParserError:
             if not self._last:
                 self._refuse(BadRequestError("the request is not HTTP/1.1"))
