@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import httpx
 import misbehaving
 import numpy as np
@@ -17,10 +18,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from misbehaving import Misbehaving
 from penstock_serving import contract
+from penstock_serving.model.frame import matrix
+from penstock_serving.protocol import open_inference_pb2 as pb
+from penstock_serving.rpc.servicer import SERVICE
 from penstock_serving.server.counts import Counts, total, unpack
 from penstock_serving.server.quota import Quota, default_threads, default_workers, read_quota
 from penstock_serving.server.shared import Shared
 from penstock_serving.server.work import Work
+
+from tests.serving.conftest import free_port
 
 INFER = "/v2/models/fraud/infer"
 MIB = 1 << 20
@@ -47,10 +53,15 @@ def body(logistic: Any) -> dict[str, Any]:
     return {"inputs": inputs}
 
 
+@pytest.fixture(scope="module")
+def grpc_port() -> int:
+    return free_port()
+
+
 @pytest.fixture
-def pair(logistic: Any, make_served: Callable[..., Any]) -> Iterator[Any]:
+def pair(logistic: Any, make_served: Callable[..., Any], grpc_port: int) -> Iterator[Any]:
     """Two workers and a monitor."""
-    served = make_served(logistic, **{contract.ENV_WORKERS: "2"})
+    served = make_served(logistic, **{contract.ENV_WORKERS: "2", contract.ENV_GRPC_PORT: str(grpc_port)})
     served.start_monitor()
     served.start_server()
     yield served
@@ -66,6 +77,24 @@ def ask(served: Any, body: dict[str, Any], times: int) -> None:
 
 def answered(served: Any) -> float:
     return served.metric(served.metrics_port, contract.METRIC_REQUESTS, route="infer", code="200")
+
+
+def ask_by_grpc(port: int, rows: Any, times: int) -> list[str]:
+    """The predictions of one row, asked for so often, each time over a connection of its own."""
+    found = []
+    asked = pb.ModelInferRequest(model_name="fraud")
+    for name, values in rows.items():
+        contents = pb.InferTensorContents(fp64_contents=values[:1])
+        asked.inputs.add(name=name, datatype="FP64", shape=[1], contents=contents)
+    for _ in range(times):
+        with grpc.insecure_channel(f"127.0.0.1:{port}", options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
+            call = channel.unary_unary(
+                f"/{SERVICE}/ModelInfer",
+                request_serializer=pb.ModelInferRequest.SerializeToString,
+                response_deserializer=pb.ModelInferResponse.FromString,
+            )
+            found += [label.decode() for label in call(asked, timeout=30).outputs[0].contents.bytes_contents]
+    return found
 
 
 def test_whichever_worker_is_asked_the_counters_are_those_of_all(
@@ -96,6 +125,25 @@ def test_a_worker_that_is_killed_is_replaced_and_what_it_counted_stays(
     ask(pair, body, 30)
     wait(lambda: answered(pair) == 60)
     wait(lambda: pair.metric(pair.monitor_port, contract.METRIC_MONITOR_RECORDS, kind="row") == 60)
+
+
+def test_callers_by_grpc_are_answered_by_every_worker_one_that_replaced_another_among_them(
+    pair: Any, logistic: Any, grpc_port: int, wait: Callable[..., Any]
+) -> None:
+    def answered_by_grpc() -> float:
+        return pair.metric(pair.metrics_port, contract.METRIC_REQUESTS, route="grpc", code="OK")
+
+    label = list(logistic.estimator.predict(matrix(logistic.frame)[:1]))
+    wait(lambda: len(workers_of(pair)) == 2)
+    assert ask_by_grpc(grpc_port, logistic.frame, 30) == label * 30
+    wait(lambda: answered_by_grpc() == 30)
+    first, second = workers_of(pair)
+    for killed in (first, second):
+        os.kill(killed, signal.SIGKILL)
+        wait(lambda killed=killed: len(workers_of(pair)) == 2 and killed not in workers_of(pair))
+    wait(lambda: pair.metric(pair.metrics_port, contract.METRIC_REPLACED) == 2)
+    assert ask_by_grpc(grpc_port, logistic.frame, 30) == label * 30
+    wait(lambda: answered_by_grpc() == 60)
 
 
 def test_stopping_answers_what_is_open_and_leaves_no_process(

@@ -1,6 +1,7 @@
 """The gRPC port: the protocol's service around the same dispatcher."""
 
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from penstock_serving.model.load import Model
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
     import grpc
 
 ROUTE = "grpc"
+
+
+def import_grpc() -> None:
+    """Import what the port needs, so that workers need not each: as long as no server is made, gRPC has no thread yet."""
+    import_module("penstock_serving.rpc.server")
 
 
 @dataclass(frozen=True, slots=True)

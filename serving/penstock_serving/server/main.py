@@ -26,7 +26,7 @@ from penstock_serving.server.config import Settings, read_settings
 from penstock_serving.server.dispatch import Dispatcher
 from penstock_serving.server.explaining import Explaining
 from penstock_serving.server.feed import Feed
-from penstock_serving.server.grpc_port import GrpcPort
+from penstock_serving.server.grpc_port import GrpcPort, import_grpc
 from penstock_serving.server.http.limits import HttpLimits
 from penstock_serving.server.http.listener import Listener, Opened, make_room
 from penstock_serving.server.lane.errors import NoFrontError
@@ -216,6 +216,8 @@ def main(imported: float, before_unpickling: Callable[[], None] = as_it_is) -> i
     if config.workers == 1:
         return work(0)
     import_backend(config.directory)
+    if config.grpc_port:
+        import_grpc()
     if not is_graph(config.directory):
         # One for all workers; where a model is not unpickled, those that explain start their own.
         with contextlib.suppress(OSError):
