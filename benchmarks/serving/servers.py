@@ -10,10 +10,11 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from benchmarks.serving.models import Case
 from benchmarks.serving.peers import BENTOML, GRANIAN, KSERVE, MLSERVER, environment
@@ -51,6 +52,11 @@ class Running:
     def memory(self) -> int:
         """Bytes, shared pages counted by their share (PSS), of the server's processes."""
         return sum(_pss(pid) for pid in _pids(self.groups[-1]))
+
+    def mapped(self, names: Sequence[str]) -> list[str]:
+        """Those Python packages of which the server's processes have mapped a file."""
+        maps = [Path(f"/proc/{pid}/maps").read_text() for pid in _pids(self.groups[-1])]
+        return [name for name in names if any(f"/site-packages/{name}/" in text for text in maps)]
 
 
 def names() -> list[str]:
@@ -114,8 +120,11 @@ def _write_mlserver(case: Case, port: int, folder: Path) -> None:
 
 
 @contextmanager
-def running(name: str, case: Case, core: int, folder: Path) -> Iterator[Running]:
-    """Start the server on one core and wait for its first right answer; stop it afterwards."""
+def running(
+    name: str, case: Case, core: int, folder: Path, settings: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Running]:
+    """Start the server on one core, with settings beyond those of its plan, and wait for its first right answer; stop it
+    afterwards."""
     port = free_port()
     made = plan(name, case, port, folder)
     base = {key: os.environ[key] for key in ("PATH", "HOME", "LANG") if key in os.environ}
@@ -129,7 +138,7 @@ def running(name: str, case: Case, core: int, folder: Path) -> Iterator[Running]
                 processes.append(
                     subprocess.Popen(
                         ["taskset", "-c", str(core), *command],
-                        env=base | ONE_THREAD | made.environment,
+                        env=base | ONE_THREAD | made.environment | dict(settings),
                         stdout=log,
                         stderr=log,
                         start_new_session=True,
