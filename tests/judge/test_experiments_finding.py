@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from penstock.judge.experiments import anytime
 from penstock.judge.experiments.arms import (
@@ -107,6 +107,7 @@ def test_regression_adjusted_sequential_intervals_reach_growthbooks():
 
 
 @given(st.lists(st.tuples(st.floats(-50, 50), st.floats(-50, 50)), min_size=2, max_size=40))
+@example([(1e-161, 1e-161)] * 3)  # squares that underflow
 def test_sums_over_users_give_the_moments_of_their_means(rows):
     y, x = np.array(rows).T
     found = users(y, x).summary()

@@ -11,6 +11,7 @@ A covariate known before exposure (most often the same outcome before it) sharpe
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
 from math import isfinite, nan
+from sys import float_info
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,8 +121,11 @@ class UserBuckets:
 
 
 def _scatter(squares: float, least: float) -> float:
-    """Sum of squared deviations; rounding may leave it a hair below nothing, more is impossible."""
-    return max(squares - least, 0.0) if squares - least >= -1e-9 * least else nan
+    """Sum of squared deviations; rounding may leave it a hair below nothing, more is impossible.
+
+    Squares that are too small for a float's full precision are rounded to a multiple of its smallest, not by their share.
+    """
+    return max(squares - least, 0.0) if squares - least >= -1e-9 * least - float_info.min else nan
 
 
 def adjusted(arms: Sequence[ArmSummary]) -> tuple[ArmEstimate, ...]:
