@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,6 +35,9 @@ def other_kubelet(tmp_path: Path) -> Iterator[int]:
     program = tmp_path / "kubelet"
     shutil.copy("/bin/sleep", program)
     with subprocess.Popen([program, "60"]) as process:
+        # Popen returns a moment before the kernel shows what is run.
+        while not Path(f"/proc/{process.pid}/cmdline").read_bytes():
+            time.sleep(0.001)
         yield process.pid
         process.kill()
 
