@@ -11,12 +11,12 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.serving.load import Load
-from benchmarks.serving.measure import LOAD_CORE, SERVER_CORE
+from benchmarks.serving.measure import CLOSED, LOAD_CORE, SERVER_CORE
 from benchmarks.serving.models import Case, estimators, make
 from benchmarks.serving.servers import OURS, free_port, running
 
 LARGE = ("sklearn", "scipy", "pandas", "shap", "onnxruntime", "grpc")
-CONNECTIONS, LOAD_SECONDS = 64, 2.0
+LOAD_SECONDS = 2.0
 WORKERS = 2
 
 
@@ -32,7 +32,7 @@ def starts(case: Case, folder: Path, count: int) -> list[float]:
 def memory(case: Case, folder: Path, workers: int) -> tuple[int, list[str]]:
     """Bytes of the server's processes after a load, and the large packages in them."""
     with running(OURS, case, SERVER_CORE, folder, _settings(workers)) as server:
-        Load(LOAD_CORE).run(server.port, server.plan.path, server.plan.bodies, CONNECTIONS, LOAD_SECONDS)
+        Load(LOAD_CORE).run(server.port, server.plan.path, server.plan.bodies, CLOSED[-1], LOAD_SECONDS)
         return server.memory, server.mapped(LARGE)
 
 

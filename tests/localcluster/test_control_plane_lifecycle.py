@@ -3,13 +3,13 @@
 import json
 import os
 import signal
-import time
 
 import pytest
 
 from localcluster import cluster, description
 from localcluster.places import State
 from localcluster.processes import marked
+from tests.localcluster.waiting import until
 
 pytestmark = [pytest.mark.controlplane, pytest.mark.xdist_group("controlplane")]
 TIER = "control-plane"
@@ -29,13 +29,6 @@ def process_of(commands, program):
             if cmdline.read().split(b"\0")[0].endswith(f"/{program}".encode()):
                 return pid
     return None
-
-
-def until(condition, within=60):
-    deadline = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < deadline, "what was waited for did not come"
-        time.sleep(0.02)
 
 
 def test_up_is_idempotent_and_down_leaves_nothing(commands):

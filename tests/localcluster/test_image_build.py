@@ -1,7 +1,6 @@
 """Images are built once per content, without a registry, and a killed build is not in the way of the next."""
 
 import shutil
-import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from localcluster.building import Request, build
 from localcluster.errors import RefusalError, StepError
 from localcluster.places import cache_root
 from localcluster.progress import Progress
+from tests.localcluster.waiting import until
 
 pytestmark = [pytest.mark.node, pytest.mark.xdist_group("node"), pytest.mark.timeout(900)]
 TIER = "node"
@@ -33,12 +33,6 @@ def step_runs():
         return any(line == STEP.replace(" ", "\0").encode() + b"\0" for line in lines)
     except (FileNotFoundError, ProcessLookupError):  # one ended meanwhile
         return step_runs()
-
-
-def until(condition, within=20):
-    deadline = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < deadline, "what was waited for did not come"
 
 
 @pytest.fixture
@@ -111,7 +105,7 @@ def test_what_a_killed_build_left_is_cleared_away(commands, context, images):
     arguments = ("--tag", "docker.io/penstock/slow:test", "--target", "tool", str(context))
 
     commands.kill("image build", when=step_runs, arguments=arguments)
-    until(lambda: not step_runs())
+    until(lambda: not step_runs(), within=20)
     assert commands.run("down")[0] == 0
     assert commands.left() == []
     assert not any(str(images) in line for line in Path("/proc/self/mountinfo").read_text().splitlines())

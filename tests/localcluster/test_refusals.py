@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from localcluster import elsewhere, preflight, toolchain
 from localcluster.errors import RefusalError
 from localcluster.places import State, Tier
 from localcluster.progress import Progress
+from tests.localcluster.waiting import until
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,8 +36,7 @@ def other_kubelet(tmp_path: Path) -> Iterator[int]:
     shutil.copy("/bin/sleep", program)
     with subprocess.Popen([program, "60"]) as process:
         # Popen returns a moment before the kernel shows what is run.
-        while not Path(f"/proc/{process.pid}/cmdline").read_bytes():
-            time.sleep(0.001)
+        until(Path(f"/proc/{process.pid}/cmdline").read_bytes)
         yield process.pid
         process.kill()
 

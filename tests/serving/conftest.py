@@ -20,6 +20,7 @@ import pytest
 from penstock_serving import contract
 from penstock_serving.jobs.package import package
 from penstock_serving.model.frame import matrix
+from penstock_serving.protocol import open_inference_pb2 as pb
 from prometheus_client.parser import text_string_to_metric_families
 from sklearn.datasets import load_breast_cancer
 from sklearn.linear_model import LogisticRegression
@@ -155,6 +156,15 @@ def reaches(port: int, path: str) -> bool:
         return False
 
 
+def model_infer(channel: Any) -> Any:
+    """ModelInfer by a channel of `grpc` or `grpc.aio`, which have no stub without generated code."""
+    return channel.unary_unary(
+        "/inference.GRPCInferenceService/ModelInfer",
+        request_serializer=pb.ModelInferRequest.SerializeToString,
+        response_deserializer=pb.ModelInferResponse.FromString,
+    )
+
+
 def request_for(frame: dict[str, np.ndarray], rows: slice, **more: Any) -> dict[str, Any]:
     """A v2 request for rows of a frame, one input per column."""
     kinds = {"f": "FP64", "i": "INT64", "b": "BOOL", "U": "BYTES", "O": "BYTES"}
@@ -262,6 +272,12 @@ def make_served(tmp_path: Path) -> Iterator[Callable[..., Served]]:
     yield make
     for served in made:
         served.stop()
+
+
+@pytest.fixture(scope="module")
+def grpc_port() -> int:
+    """A port for gRPC, of all servers of a module."""
+    return free_port()
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import grpc
 import numpy as np
 from penstock_serving.protocol import open_inference_pb2 as pb
 
+from tests.serving.conftest import model_infer
 from tests.serving.hostile_attack import read_answer
 from tests.serving.hostile_parts import request
 
@@ -277,11 +278,7 @@ class Asker:
         if not asked:
             return []
         async with grpc.aio.insecure_channel(self._address) as channel:
-            call = channel.unary_unary(
-                "/inference.GRPCInferenceService/ModelInfer",
-                request_serializer=pb.ModelInferRequest.SerializeToString,
-                response_deserializer=pb.ModelInferResponse.FromString,
-            )
+            call = model_infer(channel)
             answers = await asyncio.gather(*(call(way.write(rows, self._wanted), timeout=60) for way, rows in asked))
         return [Asked(way.name, rows, way.read(answer)) for (way, rows), answer in zip(asked, answers, strict=True)]
 

@@ -18,7 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from time_features import hours
 
-from tests.serving.conftest import free_port
+from tests.serving.conftest import model_infer
 
 RANDOM = np.random.default_rng(11)
 ROWS = 120
@@ -67,11 +67,6 @@ def served(
         yield found
 
 
-@pytest.fixture(scope="module")
-def grpc_port() -> int:
-    return free_port()
-
-
 def request(times: Any = TIMES, **more: Any) -> dict[str, Any]:
     shape = [len(times)]
     return {
@@ -104,11 +99,7 @@ def test_answers_over_grpc_are_the_model_s_own(served: Any, grpc_port: int, trut
     amounts = pb.InferTensorContents(fp64_contents=[AMOUNTS[0], AMOUNTS[2]])
     asked.inputs.add(name="amount", datatype="FP64", shape=[2], contents=amounts)
     with grpc.insecure_channel(f"127.0.0.1:{grpc_port}") as channel:
-        answer = channel.unary_unary(
-            "/inference.GRPCInferenceService/ModelInfer",
-            request_serializer=pb.ModelInferRequest.SerializeToString,
-            response_deserializer=pb.ModelInferResponse.FromString,
-        )(asked, timeout=30)
+        answer = model_infer(channel)(asked, timeout=30)
         about = channel.unary_unary(
             "/inference.GRPCInferenceService/ModelMetadata",
             request_serializer=pb.ModelMetadataRequest.SerializeToString,

@@ -20,13 +20,12 @@ from misbehaving import Misbehaving
 from penstock_serving import contract
 from penstock_serving.model.frame import matrix
 from penstock_serving.protocol import open_inference_pb2 as pb
-from penstock_serving.rpc.servicer import SERVICE
 from penstock_serving.server.counts import Counts, total, unpack
 from penstock_serving.server.quota import Quota, default_threads, default_workers, read_quota
 from penstock_serving.server.shared import Shared
 from penstock_serving.server.work import Work
 
-from tests.serving.conftest import free_port
+from tests.serving.conftest import model_infer
 
 INFER = "/v2/models/fraud/infer"
 MIB = 1 << 20
@@ -51,11 +50,6 @@ def body(logistic: Any) -> dict[str, Any]:
         for name, values in logistic.frame.items()
     ]
     return {"inputs": inputs}
-
-
-@pytest.fixture(scope="module")
-def grpc_port() -> int:
-    return free_port()
 
 
 @pytest.fixture
@@ -88,12 +82,8 @@ def ask_by_grpc(port: int, rows: Any, times: int) -> list[str]:
         asked.inputs.add(name=name, datatype="FP64", shape=[1], contents=contents)
     for _ in range(times):
         with grpc.insecure_channel(f"127.0.0.1:{port}", options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
-            call = channel.unary_unary(
-                f"/{SERVICE}/ModelInfer",
-                request_serializer=pb.ModelInferRequest.SerializeToString,
-                response_deserializer=pb.ModelInferResponse.FromString,
-            )
-            found += [label.decode() for label in call(asked, timeout=30).outputs[0].contents.bytes_contents]
+            answer = model_infer(channel)(asked, timeout=30)
+        found += [label.decode() for label in answer.outputs[0].contents.bytes_contents]
     return found
 
 
