@@ -22,6 +22,7 @@ mod lane;
 mod onnx;
 mod request;
 mod slice;
+mod tops;
 mod translate;
 mod trees;
 

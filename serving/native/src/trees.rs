@@ -1,10 +1,13 @@
 //! Sums over decision trees, in a form in which a row by itself costs no more than one of many.
 //!
-//! Its nodes are small, so that many stay in the processor's nearest memory, and one row goes down several trees at a time,
-//! so that the processor has something to do while it waits for a node. Comparisons and the order of additions are those of
+//! The upper parts of all trees are passed at once, where that is the sooner way. Below them nodes are small, so that many
+//! stay in the processor's nearest memory, and one row goes down several trees at a time, so that the processor has
+//! something to do while it waits for a node. Comparisons and the order of additions are those of
 //! ONNX Runtime's `TreeEnsemble` (ai.onnx.ml 5) in double precision, so sums are the same to the last bit.
 
 use std::collections::VecDeque;
+
+use crate::tops::{Cut, MOST_EXITS, Passing, Tops};
 
 /// Trees that a row goes down at a time.
 const TOGETHER: usize = 12;
@@ -45,124 +48,80 @@ pub struct Leaf {
 
 /// Trees of one ensemble.
 pub struct Trees {
+    tops: Tops,
+    /// The first of each tree's exits from its upper part, which are side by side.
+    exits: Vec<u32>,
     nodes: Vec<Node>,
     /// What a node that is a leaf adds.
     weights: Vec<f64>,
-    groups: Vec<Group>,
+    /// Trees that go on below their exits, those of about the same depth together. The last group is filled up by one of
+    /// its own.
+    groups: Vec<[usize; TOGETHER]>,
     /// The sum that each tree adds to, in the order of adding.
     sum_of: Vec<usize>,
     pub columns: usize,
     pub sums: usize,
 }
 
-/// Trees that a row goes down at a time, of about the same depth: their roots, and which tree each is. Those that are
-/// missing from the last group are a leaf.
-struct Group {
-    roots: [u32; TOGETHER],
-    trees: Vec<usize>,
-}
-
-/// A tree that was added: its root, the number of splits on its longest way, and the sum it adds to.
-struct Planted {
-    root: u32,
-    depth: usize,
-    sum: usize,
-}
-
 impl Trees {
     /// Trees from their roots' positions among splits, over rows of `columns`, to `sums` sums. `None` where it is no
     /// ensemble of trees whose leaves each add to their tree's sum.
     pub fn new(roots: &[usize], splits: &[Split], leaves: &[Leaf], columns: usize, sums: usize) -> Option<Self> {
-        let (nodes, weights) = (vec![LEAF], vec![0.0]);
-        let mut trees = Self { nodes, weights, groups: Vec::new(), sum_of: Vec::new(), columns, sums };
-        let takes = columns > 0 && sums > 0;
-        if !takes || splits.iter().any(|split| usize::from(split.column) >= columns || split.threshold.is_nan()) {
-            return None;
-        }
-        // Whatever the splits say, there is an end: a tree has each of its nodes once, and nodes of several trees are of none.
-        let mut left = splits.len() + leaves.len();
-        let plant = |root: &usize| trees.plant(*root, splits, leaves, &mut left);
-        let planted = roots.iter().map(plant).collect::<Option<Vec<_>>>()?;
-        trees.sum_of = planted.iter().map(|tree| tree.sum).collect();
-        let mut order: Vec<usize> = (0..planted.len()).collect();
-        order.sort_by_key(|tree| planted[*tree].depth);
-        for some in order.chunks(TOGETHER) {
-            let mut roots = [0; TOGETHER];
-            roots.iter_mut().zip(some).for_each(|(root, tree)| *root = planted[*tree].root);
-            trees.groups.push(Group { roots, trees: some.to_vec() });
-        }
-        Some(trees)
+        let given = Given { splits, leaves, columns, sums };
+        let trees = Self::of(roots, given, MOST_EXITS)?;
+        if trees.tops.are_worth_it() { Some(trees) } else { Self::of(roots, given, 1) }
     }
 
-    /// Add one tree's nodes.
-    fn plant(&mut self, root: usize, splits: &[Split], leaves: &[Leaf], left: &mut usize) -> Option<Planted> {
-        let mut sum = None;
-        let first = self.place(1)?;
-        let mut deepest = 0;
-        let mut waiting = VecDeque::from([(Child::Split(root), first, 0)]);
-        while let Some((child, at, depth)) = waiting.pop_front() {
-            deepest = depth;
-            *left = left.checked_sub(1)?;
-            let place = at as usize;
-            match child {
-                Child::Leaf(number) => {
-                    let leaf = leaves.get(number)?;
-                    if leaf.sum >= self.sums || *sum.get_or_insert(leaf.sum) != leaf.sum {
-                        return None;
-                    }
-                    self.nodes[place].child = at;
-                    self.weights[place] = leaf.weight;
-                }
-                Child::Split(number) => {
-                    let split = splits.get(number)?;
-                    let child = self.place(2)?;
-                    let (threshold, column, missing_left) = (split.threshold, split.column, split.missing_left);
-                    self.nodes[place] = Node { threshold, child, column, missing_left };
-                    waiting.extend([(split.left, child, depth + 1), (split.right, child + 1, depth + 1)]);
-                }
-            }
-        }
-        Some(Planted { root: first, depth: deepest, sum: sum? })
-    }
-
-    fn place(&mut self, count: usize) -> Option<u32> {
-        let at = u32::try_from(self.nodes.len()).ok().filter(|at| *at < u32::MAX - 2)?;
-        self.nodes.resize(self.nodes.len() + count, LEAF);
-        self.weights.resize(self.nodes.len(), 0.0);
-        Some(at)
+    /// Trees whose upper parts have at most so many exits.
+    fn of(roots: &[usize], given: Given<'_>, most_exits: usize) -> Option<Self> {
+        let mut grove = Grove::new(given, most_exits)?;
+        let planted = (0..).zip(roots).map(|(tree, root)| grove.plant(tree, *root)).collect::<Option<Vec<_>>>()?;
+        let mut deep: Vec<usize> = (0..planted.len()).filter(|tree| planted[*tree].depth > 0).collect();
+        deep.sort_by_key(|tree| planted[*tree].depth);
+        let group = |trees: &[usize]| std::array::from_fn(|at| trees[at.min(trees.len() - 1)]);
+        Some(Self {
+            tops: Tops::new(planted.len(), grove.cuts),
+            exits: planted.iter().map(|tree| tree.exit).collect(),
+            nodes: grove.nodes,
+            weights: grove.weights,
+            groups: deep.chunks(TOGETHER).map(group).collect(),
+            sum_of: planted.iter().map(|tree| tree.sum).collect(),
+            columns: given.columns,
+            sums: given.sums,
+        })
     }
 
     /// The sums of rows, one row after the other.
     pub fn sum(&self, rows: &[f64], sums: &mut Vec<f64>) {
         sums.clear();
         sums.resize(rows.len() / self.columns * self.sums, 0.0);
-        let mut added = vec![0.0; self.sum_of.len()];
+        let (mut passing, mut at) = (Passing::default(), Vec::with_capacity(self.exits.len()));
         for (row, sums) in rows.chunks_exact(self.columns).zip(sums.chunks_exact_mut(self.sums)) {
+            at.clear();
+            at.extend(self.tops.pass(row, &mut passing).zip(&self.exits).map(|(exit, first)| first + exit));
             // Without missing values one comparison a node is enough.
             if row.iter().any(|value| value.is_nan()) {
-                self.reach(row, &mut added, |value, node| {
-                    value > node.threshold || value.is_nan() && !node.missing_left
-                });
+                self.go_on(row, &mut at, |value, node| value > node.threshold || value.is_nan() && !node.missing_left);
             } else {
-                self.reach(row, &mut added, |value, node| value > node.threshold);
+                self.go_on(row, &mut at, |value, node| value > node.threshold);
             }
-            for (sum, weight) in self.sum_of.iter().zip(&added) {
-                sums[*sum] += weight;
-            }
-        }
-    }
-
-    /// What each tree adds for a row; `right` tells whether a value goes to the right of a node.
-    fn reach(&self, row: &[f64], added: &mut [f64], right: impl Fn(f64, &Node) -> bool) {
-        for group in &self.groups {
-            let reached = self.leaves(group.roots, row, &right);
-            for (tree, leaf) in group.trees.iter().zip(reached) {
-                added[*tree] = self.weights[leaf as usize];
+            for (sum, leaf) in self.sum_of.iter().zip(&at) {
+                sums[*sum] += self.weights[*leaf as usize];
             }
         }
     }
 
-    /// The leaves that a row reaches from these roots.
+    /// From exits to leaves; `right` tells whether a value goes to the right of a node.
+    fn go_on(&self, row: &[f64], at: &mut [u32], right: impl Fn(f64, &Node) -> bool) {
+        for trees in &self.groups {
+            let reached = self.leaves(trees.map(|tree| at[tree]), row, &right);
+            for (tree, leaf) in trees.iter().zip(reached) {
+                at[*tree] = leaf;
+            }
+        }
+    }
+
+    /// The leaves that a row reaches from these nodes.
     fn leaves(&self, mut at: [u32; TOGETHER], row: &[f64], right: impl Fn(f64, &Node) -> bool) -> [u32; TOGETHER] {
         loop {
             let mut moved = 0;
@@ -177,6 +136,119 @@ impl Trees {
                 return at;
             }
         }
+    }
+}
+
+/// Splits and leaves of all trees as they are given, over rows of `columns`, to `sums` sums.
+#[derive(Clone, Copy)]
+struct Given<'a> {
+    splits: &'a [Split],
+    leaves: &'a [Leaf],
+    columns: usize,
+    sums: usize,
+}
+
+/// A tree that was added: its first exit, the number of splits on its longest way below the exits, and the sum it adds to.
+struct Planted {
+    exit: u32,
+    depth: usize,
+    sum: usize,
+}
+
+/// Where trees are added, one after the other.
+struct Grove<'a> {
+    given: Given<'a>,
+    most_exits: usize,
+    /// Nodes that may come yet. Whatever the splits say, there is an end: a tree has each of its nodes once, and nodes of
+    /// several trees are of none.
+    left: usize,
+    nodes: Vec<Node>,
+    weights: Vec<f64>,
+    cuts: Vec<Cut>,
+}
+
+impl<'a> Grove<'a> {
+    fn new(given: Given<'a>, most_exits: usize) -> Option<Self> {
+        let is_one = |split: &Split| usize::from(split.column) < given.columns && !split.threshold.is_nan();
+        let takes = given.columns > 0 && given.sums > 0 && given.splits.iter().all(is_one);
+        let left = given.splits.len() + given.leaves.len();
+        let (nodes, weights, cuts) = (Vec::new(), Vec::new(), Vec::new());
+        takes.then_some(Self { given, most_exits, left, nodes, weights, cuts })
+    }
+
+    /// Add one tree.
+    fn plant(&mut self, tree: u32, root: usize) -> Option<Planted> {
+        let (mut top, mut exits) = (self.top(root)?, Vec::new());
+        self.pass(tree, Child::Split(root), &mut top, &mut exits)?;
+        let first = self.place(exits.len())?;
+        let mut sum = None;
+        let mut deepest = 0;
+        let mut waiting: VecDeque<_> = (first..).zip(exits).map(|(at, child)| (child, at, 0)).collect();
+        while let Some((child, at, depth)) = waiting.pop_front() {
+            deepest = depth;
+            self.left = self.left.checked_sub(1)?;
+            let place = at as usize;
+            match child {
+                Child::Leaf(number) => {
+                    let leaf = self.given.leaves.get(number)?;
+                    if leaf.sum >= self.given.sums || *sum.get_or_insert(leaf.sum) != leaf.sum {
+                        return None;
+                    }
+                    self.nodes[place].child = at;
+                    self.weights[place] = leaf.weight;
+                }
+                Child::Split(number) => {
+                    let split = self.given.splits.get(number)?;
+                    let child = self.place(2)?;
+                    let (threshold, column, missing_left) = (split.threshold, split.column, split.missing_left);
+                    self.nodes[place] = Node { threshold, child, column, missing_left };
+                    waiting.extend([(split.left, child, depth + 1), (split.right, child + 1, depth + 1)]);
+                }
+            }
+        }
+        Some(Planted { exit: first, depth: deepest, sum: sum? })
+    }
+
+    /// The uppermost splits of a tree, level by level: one fewer than exits.
+    fn top(&self, root: usize) -> Option<Vec<usize>> {
+        let mut top = Vec::new();
+        let mut waiting = VecDeque::from([Child::Split(root)]);
+        while let Some(child) = waiting.pop_front() {
+            if let Child::Split(number) = child
+                && top.len() + 1 < self.most_exits
+            {
+                let split = self.given.splits.get(number)?;
+                top.push(number);
+                waiting.extend([split.left, split.right]);
+            }
+        }
+        Some(top)
+    }
+
+    /// Add the exits of a part of the top, and its cuts; `top` are the splits that were not met yet, each once.
+    fn pass(&mut self, tree: u32, child: Child, top: &mut Vec<usize>, exits: &mut Vec<Child>) -> Option<()> {
+        let met = if let Child::Split(number) = child { top.iter().position(|split| *split == number) } else { None };
+        let Some(met) = met else {
+            exits.push(child);
+            return Some(());
+        };
+        let split = self.given.splits[top.swap_remove(met)];
+        self.left = self.left.checked_sub(1)?;
+        let first = exits.len();
+        self.pass(tree, split.left, top, exits)?;
+        let left = first..exits.len();
+        self.pass(tree, split.right, top, exits)?;
+        let (column, threshold, missing_left) = (usize::from(split.column), split.threshold, split.missing_left);
+        self.cuts.push(Cut { tree, column, threshold, missing_left, left });
+        Some(())
+    }
+
+    fn place(&mut self, count: usize) -> Option<u32> {
+        let at = u32::try_from(self.nodes.len()).ok()?;
+        u32::try_from(self.nodes.len() + count).ok()?;
+        self.nodes.resize(self.nodes.len() + count, LEAF);
+        self.weights.resize(self.nodes.len(), 0.0);
+        Some(at)
     }
 }
 
@@ -246,8 +318,9 @@ mod tests {
             Child::Leaf(self.leaves.len() - 1)
         }
 
-        fn trees(&self, sums: usize) -> Option<Trees> {
-            Trees::new(&self.roots, &self.splits, &self.leaves, COLUMNS, sums)
+        fn trees(&self, sums: usize, most_exits: usize) -> Option<Trees> {
+            let given = Given { splits: &self.splits, leaves: &self.leaves, columns: COLUMNS, sums };
+            Trees::of(&self.roots, given, most_exits)
         }
 
         /// One split after the other, as the operator is described.
@@ -271,20 +344,34 @@ mod tests {
     #[test]
     fn sums_are_those_of_walking_down_each_tree() {
         let numbers = &mut Numbers(88_172_645_463_325_252);
-        for count in [1, 7, 8, 9, 40] {
+        for (count, most_splits) in [(1, 1), (1, 70), (7, 30), (8, 3), (9, 70), (13, 31), (40, 30), (70, 70), (400, 31)]
+        {
             for sums in [1, 3] {
                 let mut ensemble = Ensemble::default();
                 for tree in 0..count {
-                    let splits = 1 + numbers.below(30);
+                    let splits = 1 + numbers.below(most_splits);
                     ensemble.grow(splits, tree % sums, numbers);
                 }
-                let trees = ensemble.trees(sums).expect("trees");
                 let rows: Vec<f64> = (0..COLUMNS * 200).map(|_| numbers.value()).collect();
-                let mut found = vec![f64::NAN; 5];
-                trees.sum(&rows, &mut found);
                 let wanted: Vec<f64> = rows.chunks(COLUMNS).flat_map(|row| ensemble.walked(row, sums)).collect();
-                assert_eq!(found, wanted, "{count} trees, {sums} sums");
+                for most_exits in [1, 2, 3, 8, MOST_EXITS] {
+                    let trees = ensemble.trees(sums, most_exits).expect("trees");
+                    let mut found = vec![f64::NAN; 5];
+                    trees.sum(&rows, &mut found);
+                    assert_eq!(found, wanted, "{count} trees of up to {most_splits} splits, {sums} sums, {most_exits}");
+                }
             }
+        }
+    }
+
+    #[test]
+    fn upper_parts_are_passed_at_once_where_rows_are_not_wide_for_their_trees() {
+        let numbers = &mut Numbers(88_172_645_463_325_252);
+        for (count, at_once) in [(100, true), (2, false)] {
+            let mut ensemble = Ensemble::default();
+            (0..count).for_each(|_| ensemble.grow(20, 0, numbers));
+            let trees = Trees::new(&ensemble.roots, &ensemble.splits, &ensemble.leaves, COLUMNS, 1).expect("trees");
+            assert_eq!(trees.groups.is_empty(), at_once, "{count} trees");
         }
     }
 
@@ -296,7 +383,12 @@ mod tests {
     fn what_are_no_trees_is_refused() {
         let (leaf, other) = (Leaf { weight: 1.0, sum: 0 }, Leaf { weight: 2.0, sum: 1 });
         let plain = split(Child::Leaf(0), Child::Leaf(1));
-        let trees = |splits: &[Split], leaves: &[Leaf], sums| Trees::new(&[0], splits, leaves, 1, sums).is_some();
+        let trees = |splits: &[Split], leaves: &[Leaf], sums| {
+            let given = Given { splits, leaves, columns: 1, sums };
+            let [whole, parts] = [1, MOST_EXITS].map(|most_exits| Trees::of(&[0], given, most_exits).is_some());
+            assert_eq!(whole, parts);
+            whole
+        };
         assert!(trees(&[plain], &[leaf, leaf], 1));
         assert!(!trees(&[], &[leaf], 1), "no split at the root");
         assert!(!trees(&[plain], &[leaf], 1), "a leaf that is not there");
@@ -304,6 +396,8 @@ mod tests {
         assert!(!trees(&[plain], &[other, other], 1), "a sum that is not there");
         assert!(!trees(&[split(Child::Split(0), Child::Leaf(0))], &[leaf], 1), "a circle");
         assert!(!trees(&[split(Child::Split(2), Child::Leaf(0))], &[leaf], 1), "a split that is not there");
+        let ring = [split(Child::Split(1), Child::Leaf(0)), split(Child::Split(0), Child::Leaf(0))];
+        assert!(!trees(&ring, &[leaf; 4], 1), "a wider circle");
         assert!(!trees(&[Split { column: 1, ..plain }], &[leaf, leaf], 1), "a column that is not there");
         assert!(!trees(&[Split { threshold: f64::NAN, ..plain }], &[leaf, leaf], 1), "no threshold");
         let shared = [split(Child::Split(1), Child::Split(1)), split(Child::Leaf(0), Child::Leaf(0))];
