@@ -54,13 +54,18 @@ pub struct Trees {
     nodes: Vec<Node>,
     /// What a node that is a leaf adds.
     weights: Vec<f64>,
-    /// Trees that go on below their exits, those of about the same depth together. The last group is filled up by one of
-    /// its own.
-    groups: Vec<[usize; TOGETHER]>,
+    groups: Vec<Group>,
     /// The sum that each tree adds to, in the order of adding.
     sum_of: Vec<usize>,
     pub columns: usize,
     pub sums: usize,
+}
+
+/// Trees that go on below their exits, of about the same depth, and the number of splits on their longest way there. The
+/// last group is filled up by one of its own.
+struct Group {
+    trees: [usize; TOGETHER],
+    depth: usize,
 }
 
 impl Trees {
@@ -78,7 +83,10 @@ impl Trees {
         let planted = (0..).zip(roots).map(|(tree, root)| grove.plant(tree, *root)).collect::<Option<Vec<_>>>()?;
         let mut deep: Vec<usize> = (0..planted.len()).filter(|tree| planted[*tree].depth > 0).collect();
         deep.sort_by_key(|tree| planted[*tree].depth);
-        let group = |trees: &[usize]| std::array::from_fn(|at| trees[at.min(trees.len() - 1)]);
+        let group = |trees: &[usize]| {
+            let last = trees.len() - 1;
+            Group { trees: std::array::from_fn(|at| trees[at.min(last)]), depth: planted[trees[last]].depth }
+        };
         Some(Self {
             tops: Tops::new(planted.len(), grove.cuts),
             exits: planted.iter().map(|tree| tree.exit).collect(),
@@ -113,17 +121,23 @@ impl Trees {
 
     /// From exits to leaves; `right` tells whether a value goes to the right of a node.
     fn go_on(&self, row: &[f64], at: &mut [u32], right: impl Fn(f64, &Node) -> bool) {
-        for trees in &self.groups {
-            let reached = self.leaves(trees.map(|tree| at[tree]), row, &right);
-            for (tree, leaf) in trees.iter().zip(reached) {
+        for group in &self.groups {
+            let reached = self.leaves(group.trees.map(|tree| at[tree]), group.depth, row, &right);
+            for (tree, leaf) in group.trees.iter().zip(reached) {
                 at[*tree] = leaf;
             }
         }
     }
 
-    /// The leaves that a row reaches from these nodes.
-    fn leaves(&self, mut at: [u32; TOGETHER], row: &[f64], right: impl Fn(f64, &Node) -> bool) -> [u32; TOGETHER] {
-        loop {
+    /// The leaves that a row reaches from these nodes, in so many steps at most.
+    fn leaves(
+        &self,
+        mut at: [u32; TOGETHER],
+        depth: usize,
+        row: &[f64],
+        right: impl Fn(f64, &Node) -> bool,
+    ) -> [u32; TOGETHER] {
+        for _ in 0..depth {
             let mut moved = 0;
             for place in &mut at {
                 let node = &self.nodes[*place as usize];
@@ -133,9 +147,10 @@ impl Trees {
                 *place = next;
             }
             if moved == 0 {
-                return at;
+                break;
             }
         }
+        at
     }
 }
 
