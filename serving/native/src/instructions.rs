@@ -172,13 +172,11 @@ impl Operation {
             }
             Self::Entries { table, width, positions, count } => {
                 for positions in registers[*positions].chunks_exact(*count) {
-                    let at = to.len();
-                    to.resize(at + width, 0.0);
-                    for position in positions {
-                        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-                        let entry = *position as usize * width;
-                        let entry = table.get(entry..entry + width).filter(|_| *position >= 0.0)?;
-                        to[at..].iter_mut().zip(entry).for_each(|(sum, number)| *sum += number);
+                    match width {
+                        2 => added::<2>(table, positions, to)?,
+                        3 => added::<3>(table, positions, to)?,
+                        4 => added::<4>(table, positions, to)?,
+                        _ => added_in_place(table, *width, positions, to)?,
                     }
                 }
             }
@@ -203,6 +201,34 @@ impl Operation {
         }
         Some(())
     }
+}
+
+/// Add up entries of a table of few numbers each, which the processor holds while it adds.
+fn added<const WIDTH: usize>(table: &[f64], positions: &[f64], to: &mut Vec<f64>) -> Option<()> {
+    let (entries, _) = table.as_chunks::<WIDTH>();
+    let mut sums = [0.0; WIDTH];
+    for position in positions {
+        let entry = entries.get(place(*position)?)?;
+        sums.iter_mut().zip(entry).for_each(|(sum, number)| *sum += number);
+    }
+    to.extend_from_slice(&sums);
+    Some(())
+}
+
+fn added_in_place(table: &[f64], width: usize, positions: &[f64], to: &mut Vec<f64>) -> Option<()> {
+    let at = to.len();
+    to.resize(at + width, 0.0);
+    for position in positions {
+        let entry = table.chunks_exact(width).nth(place(*position)?)?;
+        to[at..].iter_mut().zip(entry).for_each(|(sum, number)| *sum += number);
+    }
+    Some(())
+}
+
+/// A whole number as a place in a table; `None` where there is no such place in any.
+fn place(position: f64) -> Option<usize> {
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    (position >= 0.0).then_some(position as usize)
 }
 
 impl Operand {
@@ -339,12 +365,20 @@ mod tests {
 
     #[test]
     fn entries_of_a_table_are_added_and_there_are_no_others() {
-        let table: Arc<[f64]> = [1.0, 10.0, 2.0, 20.0, 4.0, 40.0].as_slice().into();
-        let sum = || Operation::Entries { table: Arc::clone(&table), width: 2, positions: 0, count: 2 };
-        let runner = &mut program(vec![sum()], 2, 2, false);
-        assert_eq!(computed(runner, &[0.0, 2.0, 1.0, 1.0]), Some(vec![5.0, 50.0, 4.0, 40.0]));
-        assert_eq!(computed(runner, &[0.0, 3.0]), None);
-        assert_eq!(computed(runner, &[0.0, -1.0]), None);
+        for width in 1..=6_u32 {
+            let of = |entry: u32, at: u32| f64::from(entry * 1000 + at) / 7.0;
+            let table: Arc<[f64]> = (0..3).flat_map(|entry| (0..width).map(move |at| of(entry, at))).collect();
+            let width_of = width as usize;
+            let sum = Operation::Entries { table: Arc::clone(&table), width: width_of, positions: 0, count: 3 };
+            let runner = &mut program(vec![sum], 3, width_of, false);
+            let wanted = |entries: [u32; 3]| {
+                (0..width).map(|at| entries.iter().map(|entry| of(*entry, at)).sum()).collect::<Vec<f64>>()
+            };
+            let both = [wanted([0, 2, 1]), wanted([1, 1, 1])].concat();
+            assert_eq!(computed(runner, &[0.0, 2.0, 1.0, 1.0, 1.0, 1.0]), Some(both), "{width}");
+            assert_eq!(computed(runner, &[0.0, 3.0, 0.0]), None, "{width}");
+            assert_eq!(computed(runner, &[0.0, -1.0, 0.0]), None, "{width}");
+        }
     }
 
     #[test]
