@@ -11,12 +11,15 @@ use pyo3::types::PyBytes;
 
 use crate::answer::Values;
 use crate::compute::{Compute, Pace, Take};
+use crate::instructions::Runner;
 use crate::lane::{Job, locked};
 
 const SIZE: usize = size_of::<f64>();
 
 /// A Python function from the bytes of rows to the bytes of their values, or to `None` for what Python shall answer.
 pub struct Called {
+    /// Instructions that compute some rows in Python's place, where there are any.
+    pub natively: Option<Runner>,
     pub ask: Py<PyAny>,
     pub columns: usize,
     /// Whether values are whole numbers.
@@ -41,7 +44,7 @@ impl Called {
 
 impl Compute for Called {
     fn by(&self) -> &'static str {
-        "python"
+        if self.natively.is_some() { "instructions and python" } else { "python" }
     }
 
     /// The interpreter may be anybody's.
@@ -50,6 +53,16 @@ impl Compute for Called {
     }
 
     fn compute(&mut self, rows: &[f64], take: &mut Take<'_>) {
+        if let Some(runner) = &mut self.natively {
+            let mut taken = false;
+            runner.compute(rows, &mut |values, each| {
+                taken = true;
+                take(values, each);
+            });
+            if taken {
+                return;
+            }
+        }
         let count = rows.len() / self.columns;
         let Some(bytes) = self.bytes(rows) else { return };
         if !bytes.len().is_multiple_of(count * SIZE) {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::answer::Values;
 use crate::compute::{Compute, Pace, Take};
+use crate::nearest::Nearest;
 use crate::trees::Trees;
 
 /// Numbers of each row: from a register, one row after the other, or the same for all.
@@ -56,6 +57,8 @@ pub enum Operation {
         width: usize,
     },
     Trees(Arc<Trees>, usize),
+    /// How many of a row's nearest points are of each class.
+    Votes(Arc<Nearest>, usize),
     /// The sum of entries of a table, of `width` numbers each, which are at these positions, `count` of each row.
     Entries {
         table: Arc<[f64]>,
@@ -190,6 +193,7 @@ impl Operation {
                     to.extend(positions.iter().map(|position| row[*position]));
                 }
             }
+            Self::Votes(nearest, from) => nearest.votes(&registers[*from], to)?,
             Self::Beside(parts) => {
                 for row in 0..count {
                     for (from, width) in parts {

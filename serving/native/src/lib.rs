@@ -19,6 +19,8 @@ mod http;
 mod instructions;
 mod json;
 mod lane;
+mod nearest;
+mod neighbours;
 mod onnx;
 mod request;
 mod slice;
@@ -51,6 +53,7 @@ use crate::graph::Graph;
 use crate::http::Address;
 use crate::instructions::Runner;
 use crate::lane::{Start, Together, Trade, locked};
+use crate::neighbours::Neighbours;
 use crate::request::Reader;
 use crate::translate::translated;
 
@@ -150,7 +153,8 @@ impl PyLane {
         Ok(Self { trade, models, start: Box::new(lane::start) })
     }
 
-    /// A lane whose model is a Python function, asked by threads that `start` starts: see `called`.
+    /// A lane whose model is a Python function, asked by threads that `start` starts: see `called`. Where it is one of
+    /// `neighbours`, they are asked first. Raises `ValueError` where they are of other columns.
     #[staticmethod]
     #[allow(clippy::needless_pass_by_value, clippy::too_many_arguments)] // as pyo3 gives arguments
     fn calling(
@@ -162,16 +166,24 @@ impl PyLane {
         form: GivenForm,
         threads: usize,
         together: (usize, usize, usize),
+        neighbours: Option<Py<Neighbours>>,
     ) -> PyResult<Self> {
         let trade = trade_of(columns, table, f64::INFINITY, form, together)?;
         let (columns, integers) = (trade.columns.all.len(), trade.form.integers());
-        let one = |_| Box::new(Called { ask: ask.clone_ref(py), columns, integers }) as Box<dyn Compute>;
+        let neighbours = neighbours.as_ref().map(Py::get);
+        if neighbours.is_some_and(|neighbours| neighbours.columns() != columns || !integers) {
+            return Err(PyValueError::new_err("the neighbours are another model's"));
+        }
+        let one = |_| {
+            let natively = neighbours.map(Neighbours::runner);
+            Box::new(Called { natively, ask: ask.clone_ref(py), columns, integers }) as Box<dyn Compute>
+        };
         let models = Mutex::new((0..threads.max(1)).map(one).collect());
         Ok(Self { trade, models, start: Box::new(move |name, job| called::start(&start, name, job)) })
     }
 
-    /// What computes: "instructions" of this module's, "onnxruntime" or "python"; raises `RuntimeError` once there is a
-    /// front.
+    /// What computes: "instructions" of this module's, "onnxruntime", "python", or "instructions and python" where Python
+    /// computes what those leave; raises `RuntimeError` once there is a front.
     #[getter]
     fn computed_by(&self, py: Python<'_>) -> PyResult<&'static str> {
         py.detach(|| locked(&self.models).first().map(|model| model.by())).ok_or_else(begun)
@@ -431,6 +443,7 @@ fn form_of(given: GivenForm) -> PyResult<Form> {
 #[pymodule]
 fn penstock_lane(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyLane>()?;
+    module.add_class::<Neighbours>()?;
     module.add_class::<PyBuckets>()?;
     module.add_class::<PyFront>()
 }
