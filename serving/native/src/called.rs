@@ -1,4 +1,5 @@
-//! A model that Python computes: the lane gives it rows, and takes what Python makes of them.
+//! A model that Python computes: the lane gives it rows, and takes what Python makes of them. Of some models there are
+//! instructions for most rows, and Python is asked about the others.
 //!
 //! The interpreter is held for the call of the model alone. A thread never takes it while it holds a lock that anybody
 //! waits for, as Python does so while it holds the interpreter.

@@ -4,7 +4,7 @@
 //! between two points that are about as far off is not answered: which of them scikit-learn takes, its way of searching says.
 
 /// Points that are compared with a row at a time, so that the processor does several at once.
-const TOGETHER: usize = 8;
+const TOGETHER: usize = 16;
 /// Above this many neighbours, to keep them in order is no longer little work.
 const MOST_NEIGHBOURS: usize = 256;
 /// Where there are more classes, to count their votes is no longer little work.
@@ -242,7 +242,7 @@ mod tests {
     fn those_vote_who_are_nearest_of_all() {
         let numbers = &mut Numbers(88_172_645_463_325_252);
         for columns in [1, 2, 3, 4, 7, 12] {
-            for count in [1, 2, 7, 8, 9, 15, 16, 17, 24, 25, 100, 1000] {
+            for count in [1, 2, 15, 16, 17, 31, 32, 33, 48, 49, 100, 1000] {
                 let (points, classes) = (numbers.some(count * columns), numbers.classes(count));
                 for neighbours in [1, 2, 5, 11, count].into_iter().filter(|most| *most <= count.min(MOST_NEIGHBOURS)) {
                     let nearest = Nearest::new(&points, &classes, columns, neighbours, CLASSES).expect("a tree");
