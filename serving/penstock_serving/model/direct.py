@@ -38,7 +38,7 @@ def direct(estimator: Any, own: Mapping[str, Method], signature: Signature) -> d
     methods = dict[str, Method]()
     if not signature.is_numeric or signature.has_single_precision or not _is_as_installed():
         return methods
-    tried = functools.cache(lambda: _tried_rows(signature))
+    tried = functools.cache(lambda: tried_rows(signature))
     for name, method in own.items():
         try:
             steps = _computed(found(estimator), name)
@@ -130,7 +130,9 @@ def _side_by_side(transformer: Any) -> Step | None:
     return computed
 
 
-def _tried_rows(signature: Signature) -> tuple[Matrix, list[Matrix]]:
+def tried_rows(signature: Signature) -> tuple[Matrix, list[Matrix]]:
+    """Rows by which two ways to compute a model's outputs are compared: usual ones [rows, columns], and others, each by
+    itself [1, columns]."""
     usual = _usual_rows(signature)
     return usual, _special_rows(signature, usual)
 

@@ -32,6 +32,7 @@ from penstock_serving.model.fitted import as_fitted
 from penstock_serving.model.frame import Matrix
 from penstock_serving.model.graph import open_graph
 from penstock_serving.model.libraries import import_scikit_learn
+from penstock_serving.model.neighbours import Neighbours, neighbours_of
 from penstock_serving.model.outputs import methods
 from penstock_serving.model.series import Asked
 from penstock_serving.model.signature import Signature
@@ -58,7 +59,8 @@ class Model:
     it is); `rows_independent` whether rows of several requests may be computed together; `proof` what the compiled form
     was compared with, where it serves.
     `compiled` is the compiled form itself, where it serves, for the native lane; `direct` names the outputs that
-    scikit-learn's arithmetic computes without its checks.
+    scikit-learn's arithmetic computes without its checks; `neighbours` is how neighbours vote for its predictions, where
+    that is known, for the native lane too.
     `explainer` holds what explanations are computed from, or says why there are none.
     """
 
@@ -73,6 +75,7 @@ class Model:
     explainer: bytes | str = "the model has no package"
     compiled: bytes | None = None
     direct: tuple[str, ...] = ()
+    neighbours: Neighbours | None = None
 
     def method(self, output: str) -> Callable[[Matrix], Matrix]:
         """What computes an output from a matrix [rows, columns]: an array [rows] or [rows, width]."""
@@ -150,11 +153,14 @@ def load_model(
                 "package a fitted scikit-learn estimator",
             )
     quick: Methods = {}
+    neighbours = None
     if serving.estimator != GRAPH_FILE and signature.asked is not Asked.FRAME:
         # what calls a model otherwise is paid for only where it is called
         from penstock_serving.model.direct import direct
 
         quick = direct(bare(estimator), found, signature)
+        if "predict" in quick:
+            neighbours = neighbours_of(bare(estimator))
     return Model(
         {**found, **quick},
         signature,
@@ -165,6 +171,7 @@ def load_model(
         serving.rows_independent,
         explainer=explainer,
         direct=tuple(quick),
+        neighbours=neighbours,
     )
 
 
