@@ -171,6 +171,13 @@ def test_a_pipeline_answers_alike_without_its_checks(name: str, load: Callable[.
     assert_same(model, fitted, rows[:0])
 
 
+def test_of_neighbours_the_model_says_how_they_vote(load: Callable[..., Any]) -> None:
+    _, model = load(*DIRECT["neighbours"])
+    assert model.neighbours.voting == 5
+    for name in ("function", "neighbours by a ball tree", "neighbours' mean"):
+        assert load(*DIRECT[name])[1].neighbours is None
+
+
 def test_a_step_that_writes_where_it_reads_writes_into_no_request(load: Callable[..., Any]) -> None:
     _, model = load(*DIRECT["function in place"])
     rows = X[:5].copy()

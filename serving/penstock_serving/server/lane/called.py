@@ -2,6 +2,7 @@
 
 The lane hands the rows of some requests to `Calling`, which computes them as `server.engine` computes everybody's. What
 is not plain, whatever it is, `Calling` leaves; Python is asked the same again then, and says what there is to say.
+Where neighbours vote (`server.lane.voting`), `Calling` is asked about what is in doubt there.
 """
 
 import threading
@@ -22,6 +23,7 @@ from penstock_serving.server.identity import Identity
 from penstock_serving.server.lane.errors import NoFrontError
 from penstock_serving.server.lane.front import Front
 from penstock_serving.server.lane.terms import AnswerTerms, Together, column_terms, labels, numbers
+from penstock_serving.server.lane.voting import open_voting
 from penstock_serving.server.turns import Turns
 
 _TOLD = {Datatype.FP64: "double", Datatype.FP32: "single", Datatype.INT64: "integers"}
@@ -50,15 +52,17 @@ def open_calling(
     if answer is None:
         raise NoFrontError("the model's default output is of a kind that native code does not write")
     checks = plan(signature)
+    calling = Calling(model, turns, values)
     try:
         lane = native.Lane.calling(
-            Calling(model, turns, values),
+            calling,
             _start,
             [tuple(column) for column in column_terms(signature)],
             (checks.all_double, checks.all_take_missing),
             (*answer.template, *answer[1:]),
             threads,
             together,
+            open_voting(native, model, calling),
         )
     except (AttributeError, TypeError, ValueError) as error:
         raise NoFrontError(f"it is of another version than this server: {error}") from error
@@ -108,13 +112,19 @@ class Calling:
             computed = compute(self._model, Call(rows, self._outputs, ""))
         return self._told(computed)
 
+    def positions(self, labels: Matrix) -> list[int]:
+        """By which positions the lane is told labels of an answer; raises `LookupError` for one that it does not know."""
+        if self._positions is None:
+            raise LookupError("the lane is told numbers")
+        return [self._positions[key] for key in _keys(labels)]
+
     def _told(self, computed: Computed) -> bytes | None:
         array, predictions = computed.outputs[0].array, computed.predictions
         if predictions is not None and not np.can_cast(predictions.dtype, array.dtype):
             # The monitor is told what the model said, and the answer is rounded.
             return None
         if self._positions is not None:
-            return np.array([self._positions[key] for key in _keys(array)], dtype=np.int64).tobytes()
+            return np.array(self.positions(array), dtype=np.int64).tobytes()
         return array.astype(np.int64 if array.dtype.kind == "i" else np.float64, copy=False).tobytes()
 
 

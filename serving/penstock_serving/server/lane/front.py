@@ -65,7 +65,8 @@ class Front:
 
     @property
     def computed_by(self) -> str:
-        """What computes the model, before `start`: "instructions" of the native code's own, "onnxruntime" or "python"."""
+        """What computes the model, before `start`: "instructions" of the native code's own, "onnxruntime", "python", or
+        "instructions and python" where Python computes what the instructions leave."""
         return str(self._lane.computed_by)
 
     @property
