@@ -11,8 +11,8 @@ from penstock_serving.model.arithmetic import arithmetic, has_settings, kind
 from penstock_serving.model.frame import Matrix
 from penstock_serving.model.search import found
 
-_MOST_NUMBERS = 4_000_000
-"""Of all points: native code holds 32 MB for them, and a quarter of that to find them by."""
+_MOST_NUMBERS = 1_000_000
+"""Of all points: native code holds 8 MB for them, and a quarter of that to find them by."""
 _PIPELINE = "sklearn.pipeline.Pipeline"
 _CLASSIFIER = "sklearn.neighbors._classification.KNeighborsClassifier"
 _TREE = "sklearn.neighbors._kd_tree.KDTree"
