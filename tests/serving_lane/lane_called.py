@@ -1,4 +1,5 @@
-"""Models of which Python computes every batch: of the kinds that the compiler does not take, and of some that it does."""
+"""Models of which Python computes every batch, or those that are in doubt where neighbours vote: of the kinds that the
+compiler does not take, and of some that it does."""
 
 from typing import Any
 
@@ -100,6 +101,11 @@ CALLED: dict[str, tuple[Any, Any, Any]] = {
     "called, half precision": (lambda: Narrow("f2"), data.numeric, None),
     "called, small numbers": (lambda: Narrow("i1"), data.numeric, None),
     "called, a DataFrame": (None, None, None),
+    "voting, text labels": (_neighbours, data.numeric, data.THREE),
+    "voting, truth labels": (_neighbours, data.numeric, data.TRUTH),
+    "voting, labels of floats": (_neighbours, data.numeric, data.NUMBERED.astype(float)),
+    "voting, one column": (_neighbours, lambda: {"x": data.NUMBERS[:, 0]}, data.TWO),
+    "voting, whole numbers": (_neighbours, data.whole_numbers, data.TWO),
 }
 
 

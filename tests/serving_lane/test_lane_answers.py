@@ -21,6 +21,8 @@ CALLED_NUMBERS = (
     "called, whole numbers",
     "called, single precision",
     "called, a column of every kind",
+    "voting, one column",
+    "voting, whole numbers",
 )
 kinds = pytest.mark.parametrize("kind", KINDS)
 
@@ -64,6 +66,7 @@ def test_ordinary_requests_go_by_the_lane(kind: str) -> None:
         "called, regressor, several",
         "called, a process",
         "called, transformer",
+        "voting, labels of floats",
     ],
 )
 @pytest.mark.parametrize("count", [1, 2, 200, 256])
@@ -150,7 +153,7 @@ def test_numbers_of_every_size_are_read_and_written_as_python_does(seed: int) ->
     assert found.check(table(short.reshape(256, 6)))
 
 
-@pytest.mark.parametrize("kind", ["regressor, tree", "called, text labels", "called, regressor"])
+@pytest.mark.parametrize("kind", ["regressor, tree", "called, text labels", "called, regressor", "voting, text labels"])
 def test_what_is_asked_at_once_is_answered_each_by_itself(kind: str) -> None:
     """Ordinary requests, others between them: answers, rows and what the monitor is told stay together."""
     found = ways(kind)

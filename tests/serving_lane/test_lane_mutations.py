@@ -22,6 +22,7 @@ KINDS = (
     "bounded, text",
     "called, text labels",
     "called, a column of every kind",
+    "voting, text labels",
 )
 INVALID = (b"\xff", b"\xc3", b"\xe2\x82", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xc0\xaf", b"\xef\xbb\xbf", b"\x00")
 kinds = pytest.mark.parametrize("kind", KINDS)
