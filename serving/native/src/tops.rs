@@ -4,11 +4,13 @@
 //! bits of its left side away; whichever splits did so, the first bit that is left is the row's exit. So no step waits for
 //! the one before. A column's splits are sorted by threshold, and what they leave together is kept for every so many.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 /// Exits of a tree's upper part, at most.
 pub const MOST_EXITS: usize = u32::BITS as usize;
-/// Bytes of what is kept, about: of more, a processor would wait for its memory.
+/// Bytes of what is kept, about, and as many again for missing values at most: of more, a processor would wait for its
+/// memory.
 const KEPT: usize = 1 << 20;
 const LEAST_TOGETHER: usize = 8;
 /// What a row costs, in cycles, about: to find its place in a column, to pass one tree by what is kept for a column
@@ -65,7 +67,7 @@ pub struct Passing {
 impl Tops {
     /// The upper parts that are made of these splits.
     pub fn new(trees: usize, mut cuts: Vec<Cut>) -> Self {
-        let together = (cuts.len() * trees * size_of::<u32>() / KEPT).max(LEAST_TOGETHER);
+        let together = together(trees, &cuts);
         let mut tops =
             Self { trees, columns: Vec::new(), thresholds: Vec::new(), left: Vec::new(), together, kept: Vec::new() };
         cuts.sort_by(|one, other| one.column.cmp(&other.column).then(one.threshold.total_cmp(&other.threshold)));
@@ -96,16 +98,6 @@ impl Tops {
         self.columns.push(Column { place: cuts[0].column, splits: first..self.left.len(), kept });
     }
 
-    /// Whether a row passes sooner so than by walking down.
-    pub fn are_worth_it(&self) -> bool {
-        let costs = self.columns.iter().map(|column| {
-            let splits = column.splits.len();
-            let kept = if splits < self.together { 0 } else { self.trees / TREES_A_CYCLE };
-            TO_FIND + kept + splits.min(self.together)
-        });
-        costs.sum::<usize>() < TO_WALK * self.trees
-    }
-
     /// The number of the exit that a row takes of each tree.
     pub fn pass<'a>(&self, row: &[f64], passing: &'a mut Passing) -> impl Iterator<Item = u32> + use<'a> {
         let Passing { below, left } = passing;
@@ -132,9 +124,45 @@ impl Tops {
     }
 }
 
+/// For how many splits of a column at a time what they leave is kept.
+fn together(trees: usize, cuts: &[Cut]) -> usize {
+    (cuts.len() * trees * size_of::<u32>() / KEPT).max(LEAST_TOGETHER)
+}
+
+/// Whether a row passes sooner so than by walking down, and by little memory.
+pub fn are_worth_it(trees: usize, cuts: &[Cut]) -> bool {
+    let together = together(trees, cuts);
+    let mut splits = HashMap::<usize, usize>::new();
+    for cut in cuts {
+        *splits.entry(cut.column).or_default() += 1;
+    }
+    let costs = splits.values().map(|splits| {
+        let kept = if *splits < together { 0 } else { trees / TREES_A_CYCLE };
+        TO_FIND + kept + splits.min(&together)
+    });
+    splits.len() * trees * size_of::<u32>() <= KEPT && costs.sum::<usize>() < TO_WALK * trees
+}
+
 impl Cut {
     /// The exits that are left where a row goes to the right.
     fn leaves(&self) -> u32 {
         self.left.clone().fold(u32::MAX, |left, exit| left & !(1 << exit))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cuts(trees: u32, columns: usize) -> Vec<Cut> {
+        let cut = |tree| Cut { tree, column: tree as usize % columns, threshold: 0.0, missing_left: true, left: 0..1 };
+        (0..trees).map(cut).collect()
+    }
+
+    #[test]
+    fn rows_that_are_wide_for_their_trees_are_not_worth_it_nor_what_takes_much_memory() {
+        for (trees, columns, wanted) in [(100, 10, true), (100, 90, false), (2000, 50, true), (2000, 200, false)] {
+            assert_eq!(are_worth_it(trees as usize, &cuts(trees, columns)), wanted, "{trees} trees, {columns} columns");
+        }
     }
 }

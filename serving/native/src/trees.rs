@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 
-use crate::tops::{Cut, MOST_EXITS, Passing, Tops};
+use crate::tops::{Cut, MOST_EXITS, Passing, Tops, are_worth_it};
 
 /// Trees that a row goes down at a time.
 const TOGETHER: usize = 12;
@@ -73,30 +73,29 @@ impl Trees {
     /// ensemble of trees whose leaves each add to their tree's sum.
     pub fn new(roots: &[usize], splits: &[Split], leaves: &[Leaf], columns: usize, sums: usize) -> Option<Self> {
         let given = Given { splits, leaves, columns, sums };
-        let trees = Self::of(roots, given, MOST_EXITS)?;
-        if trees.tops.are_worth_it() { Some(trees) } else { Self::of(roots, given, 1) }
+        let grove = Grove::new(roots, given, MOST_EXITS)?;
+        let worth_it = are_worth_it(roots.len(), &grove.cuts);
+        Some(Self::of(if worth_it { grove } else { Grove::new(roots, given, 1)? }))
     }
 
-    /// Trees whose upper parts have at most so many exits.
-    fn of(roots: &[usize], given: Given<'_>, most_exits: usize) -> Option<Self> {
-        let mut grove = Grove::new(given, most_exits)?;
-        let planted = (0..).zip(roots).map(|(tree, root)| grove.plant(tree, *root)).collect::<Option<Vec<_>>>()?;
+    fn of(grove: Grove<'_>) -> Self {
+        let planted = grove.planted;
         let mut deep: Vec<usize> = (0..planted.len()).filter(|tree| planted[*tree].depth > 0).collect();
         deep.sort_by_key(|tree| planted[*tree].depth);
         let group = |trees: &[usize]| {
             let last = trees.len() - 1;
             Group { trees: std::array::from_fn(|at| trees[at.min(last)]), depth: planted[trees[last]].depth }
         };
-        Some(Self {
+        Self {
             tops: Tops::new(planted.len(), grove.cuts),
             exits: planted.iter().map(|tree| tree.exit).collect(),
             nodes: grove.nodes,
             weights: grove.weights,
             groups: deep.chunks(TOGETHER).map(group).collect(),
             sum_of: planted.iter().map(|tree| tree.sum).collect(),
-            columns: given.columns,
-            sums: given.sums,
-        })
+            columns: grove.given.columns,
+            sums: grove.given.sums,
+        }
     }
 
     /// The sums of rows, one row after the other.
@@ -170,7 +169,7 @@ struct Planted {
     sum: usize,
 }
 
-/// Where trees are added, one after the other.
+/// All trees, and the upper parts of them, which have `most_exits` at most.
 struct Grove<'a> {
     given: Given<'a>,
     most_exits: usize,
@@ -180,19 +179,24 @@ struct Grove<'a> {
     nodes: Vec<Node>,
     weights: Vec<f64>,
     cuts: Vec<Cut>,
+    planted: Vec<Planted>,
 }
 
 impl<'a> Grove<'a> {
-    fn new(given: Given<'a>, most_exits: usize) -> Option<Self> {
+    fn new(roots: &[usize], given: Given<'a>, most_exits: usize) -> Option<Self> {
         let is_one = |split: &Split| usize::from(split.column) < given.columns && !split.threshold.is_nan();
-        let takes = given.columns > 0 && given.sums > 0 && given.splits.iter().all(is_one);
+        if given.columns == 0 || given.sums == 0 || !given.splits.iter().all(is_one) {
+            return None;
+        }
         let left = given.splits.len() + given.leaves.len();
-        let (nodes, weights, cuts) = (Vec::new(), Vec::new(), Vec::new());
-        takes.then_some(Self { given, most_exits, left, nodes, weights, cuts })
+        let (nodes, weights, cuts, planted) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut grove = Self { given, most_exits, left, nodes, weights, cuts, planted };
+        (0..).zip(roots).try_for_each(|(tree, root)| grove.plant(tree, *root))?;
+        Some(grove)
     }
 
     /// Add one tree.
-    fn plant(&mut self, tree: u32, root: usize) -> Option<Planted> {
+    fn plant(&mut self, tree: u32, root: usize) -> Option<()> {
         let (mut top, mut exits) = (self.top(root)?, Vec::new());
         self.pass(tree, Child::Split(root), &mut top, &mut exits)?;
         let first = self.place(exits.len())?;
@@ -221,7 +225,8 @@ impl<'a> Grove<'a> {
                 }
             }
         }
-        Some(Planted { exit: first, depth: deepest, sum: sum? })
+        self.planted.push(Planted { exit: first, depth: deepest, sum: sum? });
+        Some(())
     }
 
     /// The uppermost splits of a tree, level by level: one fewer than exits.
@@ -335,7 +340,7 @@ mod tests {
 
         fn trees(&self, sums: usize, most_exits: usize) -> Option<Trees> {
             let given = Given { splits: &self.splits, leaves: &self.leaves, columns: COLUMNS, sums };
-            Trees::of(&self.roots, given, most_exits)
+            Grove::new(&self.roots, given, most_exits).map(Trees::of)
         }
 
         /// One split after the other, as the operator is described.
@@ -400,7 +405,7 @@ mod tests {
         let plain = split(Child::Leaf(0), Child::Leaf(1));
         let trees = |splits: &[Split], leaves: &[Leaf], sums| {
             let given = Given { splits, leaves, columns: 1, sums };
-            let [whole, parts] = [1, MOST_EXITS].map(|most_exits| Trees::of(&[0], given, most_exits).is_some());
+            let [whole, parts] = [1, MOST_EXITS].map(|most_exits| Grove::new(&[0], given, most_exits).is_some());
             assert_eq!(whole, parts);
             whole
         };
