@@ -39,7 +39,8 @@ def estimators() -> dict[str, tuple[Any, int]]:
         "logistic": (make_pipeline(StandardScaler(), LogisticRegression()), 4),
         "forest": (RandomForestClassifier(100, max_depth=10, random_state=0), 20),
         "boosting": (make_pipeline(StandardScaler(), HistGradientBoostingClassifier(random_state=0)), 20),
-        # two that are not compiled: one whose own call is short, and one whose takes a millisecond and a half
+        # two that are not compiled: one whose own call is short, and one whose takes a millisecond and a half, but whose
+        # labels the lane finds by itself
         "function": (make_pipeline(FunctionTransformer(np.arctan), StandardScaler(), LogisticRegression()), 4),
         "neighbours": (make_pipeline(StandardScaler(), KNeighborsClassifier()), 4),
     }

@@ -99,9 +99,10 @@ def markdown(results: Results) -> str:
         f"Made by `make bench-serving` on {datetime.now(UTC):%Y-%m-%d}: {os.cpu_count()} CPUs ({_processor()}), "
         f"Python {platform.python_version()}, {versions}. {_effort(results, servers)} Server on one core, load on the "
         "other; all servers in turn, in another order each round. The static answers are Python's; Penstock takes ordinary "
-        "requests natively, and calls Python for models that are not compiled. One row in V2 JSON (BentoML: its own JSON), "
-        "512 different rows. Penstock validates, and feeds its monitor, which runs on the server's core and is there before "
-        "it. Medians, and in brackets least and most."
+        "requests natively, and calls Python for models that are not compiled, but that neighbours vote natively where "
+        "they are in no doubt. One row in V2 JSON (BentoML: its own JSON), 512 different rows. Penstock "
+        "validates, and feeds its monitor, which runs on the server's core and is there before it. Medians, and in brackets "
+        "least and most."
     )
     lines = [
         "# The model server beside others",
