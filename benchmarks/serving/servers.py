@@ -25,6 +25,7 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_
 _V2 = "/v2/models/m/infer"
 _EPHEMERAL = 32_768
 """Linux gives connections ports from here on, unless told otherwise."""
+_PORTS = iter(random.sample(range(16_384, _EPHEMERAL), _EPHEMERAL - 16_384))
 
 
 @dataclass
@@ -201,12 +202,13 @@ def _pss(pid: int) -> int:
 
 
 def free_port() -> int:
-    """A port that was free just now, and that no connection of a load is given, as those of its own choice may be."""
-    while True:
+    """A port that was free just now, and that neither a connection of a load is given, as those of its own choice may be,
+    nor another server here, which may not have bound its own yet."""
+    for port in _PORTS:
         with socket.socket() as probe:
-            port = random.randrange(16_384, _EPHEMERAL)
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
             return port
+    raise RuntimeError("every port was given to a server")
