@@ -22,7 +22,7 @@ from penstock_serving.protocol import v2
 from penstock_serving.protocol.errors import RequestError
 from penstock_serving.server.lane.opening import open_front
 from sklearn.model_selection import GridSearchCV
-from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+from sklearn.neighbors import KDTree, KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, RobustScaler, StandardScaler
 
@@ -136,6 +136,7 @@ def test_points_that_are_as_far_off_are_told_apart_by_scikit_learn(neighbours: i
     model = KNeighborsClassifier(neighbours, algorithm="kd_tree")
     made = model_of(model, rows, classes_of(rows, THREE))
     found = served(made)
+    assert found.computed_by == BOTH
     asked = RNG.integers(-8, 9, (2000, 3)) / 2
     assert found.labels(asked) == model.predict(asked).tolist()
     for row in asked[:200]:
@@ -158,6 +159,7 @@ def test_rows_in_doubt_are_pythons_and_the_requests_beside_them_are_answered() -
     rows = np.concatenate([RNG.normal(size=(300, 2)) + 50, [[-1.0, 0.0], [1.0, 0.0]]])
     model = KNeighborsClassifier(1)
     found = served(model_of(model, rows, np.array(["far"] * 300 + ["left", "right"])))
+    assert found.computed_by == BOTH
     asked = np.array([[-0.5, 0.0], [0.0, 0.0], [0.0, 7.0], [0.5, 0.0], [1.0, 0.0]])
     answers = found.ways.front.ask([table(row[None]) for row in asked]).bodies
     labels = [orjson.loads(answer)["outputs"][0]["data"][0] for answer in answers if answer is not None]
@@ -268,16 +270,27 @@ def test_single_precision_more_than_one_answer_and_more_points_than_may_be_are_p
     assert neighbours_of(KNeighborsClassifier().fit(rows, np.column_stack([labels, labels]))) is None
     assert neighbours_of(KNeighborsRegressor().fit(rows, labels)) is None
     assert neighbours_of(KNeighborsClassifier().fit(rows, np.arange(300) // 4)) is None
-    monkeypatch.setattr(read, "_MOST_NUMBERS", 1199)
+    # 300 points in leaves of 16 are 304
+    monkeypatch.setattr(read, "_MOST_NUMBERS", 1215)
     assert neighbours_of(KNeighborsClassifier().fit(rows, labels)) is None
-    monkeypatch.setattr(read, "_MOST_NUMBERS", 1200)
+    monkeypatch.setattr(read, "_MOST_NUMBERS", 1216)
     assert neighbours_of(KNeighborsClassifier().fit(rows, labels)) is not None
+
+
+def test_the_distance_is_that_of_the_tree_whatever_the_parameters_say() -> None:
+    rows = RNG.normal(size=(300, 4))
+    labels = classes_of(rows, THREE)
+    model = KNeighborsClassifier(algorithm="kd_tree").fit(rows, labels)
+    assert neighbours_of(model) is not None
+    model.fit(KDTree(rows, metric="manhattan"), labels)
+    assert model.effective_metric_ == "euclidean"
+    assert neighbours_of(model) is None
 
 
 def test_an_estimator_without_what_its_class_has_is_none_that_is_known() -> None:
     fitted = scaled().fit(RNG.normal(size=(50, 2)), np.arange(50) % 2)
     assert neighbours_of(fitted) is not None
-    for step, name in ((0, "scale_"), (1, "_tree"), (1, "effective_metric_"), (1, "classes_")):
+    for step, name in ((0, "scale_"), (1, "_tree"), (1, "classes_")):
         broken = scaled().fit(RNG.normal(size=(50, 2)), np.arange(50) % 2)
         delattr(broken[step], name)
         assert neighbours_of(broken) is None

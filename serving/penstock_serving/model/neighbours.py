@@ -16,6 +16,11 @@ _MOST_NUMBERS = 1_000_000
 _PIPELINE = "sklearn.pipeline.Pipeline"
 _CLASSIFIER = "sklearn.neighbors._classification.KNeighborsClassifier"
 _TREE = "sklearn.neighbors._kd_tree.KDTree"
+_DISTANCE = "sklearn.metrics._dist_metrics.EuclideanDistance64"
+_DISTANCE_AT = 11
+"""Where a tree's state has how distances are computed."""
+_TOGETHER = 16
+"""Points of a leaf, as native code has them: the last one is filled up."""
 
 ColumnStep = tuple[str, Matrix]
 """What is done to every column ("add", "subtract", "multiply" or "divide"), and the number by which, [columns]."""
@@ -49,7 +54,8 @@ def _read(estimator: Any) -> Neighbours | None:
     if kind(classifier) != _CLASSIFIER or arithmetic(classifier, "predict") is None:
         return None
     tree = classifier._tree
-    if kind(tree) != _TREE or classifier.effective_metric_ != "euclidean":
+    # the tree's own, as a classifier may be fitted on a tree that was made with another than its parameters say
+    if kind(tree) != _TREE or kind(tree.__getstate__()[_DISTANCE_AT]) != _DISTANCE:
         return None
     points: Matrix = tree.get_arrays()[0]
     steps: list[ColumnStep] = []
@@ -58,7 +64,8 @@ def _read(estimator: Any) -> Neighbours | None:
         if taken is None:
             return None
         steps += taken
-    if points.size > _MOST_NUMBERS:
+    count, columns = points.shape
+    if -(-count // _TOGETHER) * _TOGETHER * columns > _MOST_NUMBERS:
         return None
     return Neighbours(tuple(steps), points, classifier._y, classifier.classes_, classifier.n_neighbors)
 
