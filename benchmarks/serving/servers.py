@@ -26,6 +26,7 @@ _V2 = "/v2/models/m/infer"
 _EPHEMERAL = 32_768
 """Linux gives connections ports from here on, unless told otherwise."""
 _PORTS = iter(random.sample(range(16_384, _EPHEMERAL), _EPHEMERAL - 16_384))
+"""Those that servers may be given, each once."""
 
 
 @dataclass

@@ -175,11 +175,13 @@ impl Operation {
             }
             Self::Entries { table, width, positions, count } => {
                 for positions in registers[*positions].chunks_exact(*count) {
-                    match width {
-                        2 => added::<2>(table, positions, to)?,
-                        3 => added::<3>(table, positions, to)?,
-                        4 => added::<4>(table, positions, to)?,
-                        _ => added_in_place(table, *width, positions, to)?,
+                    let at = to.len();
+                    to.resize(at + width, 0.0);
+                    for position in positions {
+                        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+                        let entry = *position as usize * width;
+                        let entry = table.get(entry..entry + width).filter(|_| *position >= 0.0)?;
+                        to[at..].iter_mut().zip(entry).for_each(|(sum, number)| *sum += number);
                     }
                 }
             }
@@ -205,34 +207,6 @@ impl Operation {
         }
         Some(())
     }
-}
-
-/// Add up entries of a table of few numbers each, which the processor holds while it adds.
-fn added<const WIDTH: usize>(table: &[f64], positions: &[f64], to: &mut Vec<f64>) -> Option<()> {
-    let (entries, _) = table.as_chunks::<WIDTH>();
-    let mut sums = [0.0; WIDTH];
-    for position in positions {
-        let entry = entries.get(place(*position)?)?;
-        sums.iter_mut().zip(entry).for_each(|(sum, number)| *sum += number);
-    }
-    to.extend_from_slice(&sums);
-    Some(())
-}
-
-fn added_in_place(table: &[f64], width: usize, positions: &[f64], to: &mut Vec<f64>) -> Option<()> {
-    let at = to.len();
-    to.resize(at + width, 0.0);
-    for position in positions {
-        let entry = table.chunks_exact(width).nth(place(*position)?)?;
-        to[at..].iter_mut().zip(entry).for_each(|(sum, number)| *sum += number);
-    }
-    Some(())
-}
-
-/// A whole number as a place in a table; `None` where there is no such place in any.
-fn place(position: f64) -> Option<usize> {
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    (position >= 0.0).then_some(position as usize)
 }
 
 impl Operand {

@@ -179,6 +179,7 @@ const MOST_DIGITS: usize = 18;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::numbers::Numbers;
 
     /// The only value of a text, with nothing after it.
     fn value(text: &str) -> Option<Value<'_>> {
@@ -238,14 +239,11 @@ mod tests {
 
     #[test]
     fn decimals_are_the_nearest_doubles() {
-        let mut state: u64 = 88_172_645_463_325_252;
+        let numbers = &mut Numbers::new();
         for _ in 0..200_000 {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            let digits = (state >> 7).to_string();
-            let (whole, rest) = digits.split_at(1 + (state % 4) as usize);
-            let fraction = &rest[..=(state >> 3) as usize % (rest.len() - 1)];
+            let digits = (numbers.next() >> 7).to_string();
+            let (whole, rest) = digits.split_at(1 + numbers.below(4));
+            let fraction = &rest[..=numbers.below(rest.len() - 1)];
             for text in [format!("{whole}.{fraction}"), format!("-{whole}.{fraction}"), format!("0.{fraction}")] {
                 let wanted: f64 = text.parse().expect("a number");
                 assert_eq!(value(&text), Some(Value::Float(wanted)), "{text}");

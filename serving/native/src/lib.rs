@@ -21,6 +21,8 @@ mod json;
 mod lane;
 mod nearest;
 mod neighbours;
+#[cfg(test)]
+mod numbers;
 mod onnx;
 mod request;
 mod slice;

@@ -1,7 +1,8 @@
 //! How the nearest of some points vote for their classes: a k-d tree of our own over the points of a fitted classifier.
 //!
-//! Distances are those of scikit-learn's `KDTree`, the same operations in the same order. A row whose neighbourhood ends
-//! between two points that are about as far off is not answered: which of them scikit-learn takes, its way of searching says.
+//! Distances are those of scikit-learn's `KDTree`, but for rounding where a processor multiplies and adds in one. A row
+//! whose neighbourhood ends between two points that are about as far off is not answered: which of them scikit-learn
+//! takes, its way of searching says.
 
 /// Points that are compared with a row at a time, so that the processor does several at once.
 const TOGETHER: usize = 16;
@@ -190,28 +191,16 @@ fn keep(point: Found, found: &mut [Found]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::numbers::Numbers;
 
-    /// Numbers that look random, and are the same each time (xorshift64).
-    struct Numbers(u64);
+    #[allow(clippy::cast_precision_loss)]
+    fn some(numbers: &mut Numbers, count: usize) -> Vec<f64> {
+        (0..count).map(|_| numbers.below(1 << 40) as f64 / (1_u64 << 38) as f64 - 2.0).collect()
+    }
 
-    impl Numbers {
-        #[allow(clippy::cast_possible_truncation)]
-        fn below(&mut self, count: usize) -> usize {
-            self.0 ^= self.0 << 13;
-            self.0 ^= self.0 >> 7;
-            self.0 ^= self.0 << 17;
-            (self.0 >> 11) as usize % count
-        }
-
-        #[allow(clippy::cast_precision_loss)]
-        fn some(&mut self, count: usize) -> Vec<f64> {
-            (0..count).map(|_| self.below(1 << 40) as f64 / (1_u64 << 38) as f64 - 2.0).collect()
-        }
-
-        #[allow(clippy::cast_possible_truncation)]
-        fn classes(&mut self, count: usize) -> Vec<u8> {
-            (0..count).map(|_| self.below(CLASSES) as u8).collect()
-        }
+    #[allow(clippy::cast_possible_truncation)]
+    fn classes(numbers: &mut Numbers, count: usize) -> Vec<u8> {
+        (0..count).map(|_| numbers.below(CLASSES) as u8).collect()
     }
 
     const CLASSES: usize = 3;
@@ -240,14 +229,14 @@ mod tests {
 
     #[test]
     fn those_vote_who_are_nearest_of_all() {
-        let numbers = &mut Numbers(88_172_645_463_325_252);
+        let numbers = &mut Numbers::new();
         for columns in [1, 2, 3, 4, 7, 12] {
             for count in [1, 2, 15, 16, 17, 31, 32, 33, 48, 49, 100, 1000] {
-                let (points, classes) = (numbers.some(count * columns), numbers.classes(count));
+                let (points, classes) = (some(numbers, count * columns), classes(numbers, count));
                 for neighbours in [1, 2, 5, 11, count].into_iter().filter(|most| *most <= count.min(MOST_NEIGHBOURS)) {
                     let nearest = Nearest::new(&points, &classes, columns, neighbours, CLASSES).expect("a tree");
                     let mut answered = 0;
-                    for row in numbers.some(20 * columns).chunks(columns) {
+                    for row in some(numbers, 20 * columns).chunks(columns) {
                         let all = by_distance(&points, &classes, row);
                         if let Some(found) = votes(&nearest, row) {
                             assert_eq!(found, counted(&all[..neighbours]), "{columns} {count} {neighbours}");

@@ -275,27 +275,16 @@ impl<'a> Grove<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::numbers::Numbers;
 
-    /// Numbers that look random, and are the same each time (xorshift64).
-    struct Numbers(u64);
-
-    impl Numbers {
-        #[allow(clippy::cast_possible_truncation)]
-        fn below(&mut self, count: usize) -> usize {
-            self.0 ^= self.0 << 13;
-            self.0 ^= self.0 >> 7;
-            self.0 ^= self.0 << 17;
-            (self.0 >> 11) as usize % count
-        }
-
-        /// One of few, so that thresholds are met exactly.
-        fn value(&mut self) -> f64 {
-            const VALUES: [f64; 8] = [-1.5, -0.0, 0.0, 0.1, 1.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN];
-            VALUES[self.below(VALUES.len())]
-        }
+    /// One of few, so that thresholds are met exactly.
+    fn value(numbers: &mut Numbers) -> f64 {
+        const VALUES: [f64; 9] = [-1.5, -0.0, 0.0, 5e-324, 0.1, 1.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN];
+        VALUES[numbers.below(VALUES.len())]
     }
 
     const COLUMNS: usize = 3;
+    const THRESHOLDS: [f64; 8] = [-1.0, -0.0, 0.0, 5e-324, 0.1, 1.0, f64::INFINITY, f64::NEG_INFINITY];
 
     #[derive(Default)]
     struct Ensemble {
@@ -311,7 +300,7 @@ mod tests {
             self.roots.push(root);
             for number in root..root + splits {
                 let children = [self.leaf(sum, numbers), self.leaf(sum, numbers)];
-                let threshold = [-1.0, 0.0, 0.1, 1.0][numbers.below(4)];
+                let threshold = THRESHOLDS[numbers.below(THRESHOLDS.len())];
                 #[allow(clippy::cast_possible_truncation)]
                 let column = numbers.below(COLUMNS) as u16;
                 let [left, right] = children;
@@ -363,7 +352,7 @@ mod tests {
 
     #[test]
     fn sums_are_those_of_walking_down_each_tree() {
-        let numbers = &mut Numbers(88_172_645_463_325_252);
+        let numbers = &mut Numbers::new();
         for (count, most_splits) in [(1, 1), (1, 70), (7, 30), (8, 3), (9, 70), (13, 31), (40, 30), (70, 70), (400, 31)]
         {
             for sums in [1, 3] {
@@ -372,7 +361,7 @@ mod tests {
                     let splits = 1 + numbers.below(most_splits);
                     ensemble.grow(splits, tree % sums, numbers);
                 }
-                let rows: Vec<f64> = (0..COLUMNS * 200).map(|_| numbers.value()).collect();
+                let rows: Vec<f64> = (0..COLUMNS * 200).map(|_| value(numbers)).collect();
                 let wanted: Vec<f64> = rows.chunks(COLUMNS).flat_map(|row| ensemble.walked(row, sums)).collect();
                 for most_exits in [1, 2, 3, 8, MOST_EXITS] {
                     let trees = ensemble.trees(sums, most_exits).expect("trees");
@@ -386,7 +375,7 @@ mod tests {
 
     #[test]
     fn upper_parts_are_passed_at_once_where_rows_are_not_wide_for_their_trees() {
-        let numbers = &mut Numbers(88_172_645_463_325_252);
+        let numbers = &mut Numbers::new();
         for (count, at_once) in [(100, true), (2, false)] {
             let mut ensemble = Ensemble::default();
             (0..count).for_each(|_| ensemble.grow(20, 0, numbers));

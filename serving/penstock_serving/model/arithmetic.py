@@ -54,6 +54,11 @@ def has_settings(estimator: Any) -> bool:
     return any(name in own for name in (*OUTPUTS, "_decision_function", "_sklearn_output_config"))
 
 
+def steps_of(pipeline: Any) -> list[Any]:
+    """The steps of a fitted pipeline that do something."""
+    return [step for _, step in pipeline.steps if step is not None and step != "passthrough"]
+
+
 def _inherits(estimator: Any, owner: str, method: str) -> bool:
     """Whether an estimator's method is the very one of a class of scikit-learn's linear models."""
     # loaded wherever a class inherits from it, and nowhere else

@@ -15,7 +15,15 @@ from typing import Any
 import numpy as np
 
 from penstock_serving.compile.candidates import held, special_numbers
-from penstock_serving.model.arithmetic import LeftToEstimatorError, Step, arithmetic, as_it_is, has_settings, kind
+from penstock_serving.model.arithmetic import (
+    LeftToEstimatorError,
+    Step,
+    arithmetic,
+    as_it_is,
+    has_settings,
+    kind,
+    steps_of,
+)
 from penstock_serving.model.frame import Matrix
 from penstock_serving.model.outputs import MODELS_OWN, dense
 from penstock_serving.model.search import found
@@ -79,7 +87,7 @@ def _computed(estimator: Any, name: str) -> Step | None:
         return None
     match kind(estimator):
         case "sklearn.pipeline.Pipeline":
-            steps = [step for _, step in estimator.steps if step is not None and step != "passthrough"]
+            steps = steps_of(estimator)
             if not steps:
                 return None
             last = steps.pop() if name != "transform" else None

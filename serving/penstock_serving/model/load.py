@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from penstock_serving import contract
 from penstock_serving.compile.result import Proof
@@ -32,13 +32,15 @@ from penstock_serving.model.fitted import as_fitted
 from penstock_serving.model.frame import Matrix
 from penstock_serving.model.graph import open_graph
 from penstock_serving.model.libraries import import_scikit_learn
-from penstock_serving.model.neighbours import Neighbours, neighbours_of
 from penstock_serving.model.outputs import methods
 from penstock_serving.model.series import Asked
 from penstock_serving.model.signature import Signature
 from penstock_serving.model.signature_json import load as load_signature
 from penstock_serving.model.trust import NOTHING_MORE, Trust
 from penstock_serving.model.verified import Verified, verified
+
+if TYPE_CHECKING:
+    from penstock_serving.model.neighbours import Neighbours
 
 Methods = Mapping[str, Callable[[Matrix], Matrix]]
 
@@ -75,7 +77,7 @@ class Model:
     explainer: bytes | str = "the model has no package"
     compiled: bytes | None = None
     direct: tuple[str, ...] = ()
-    neighbours: Neighbours | None = None
+    neighbours: "Neighbours | None" = None
 
     def method(self, output: str) -> Callable[[Matrix], Matrix]:
         """What computes an output from a matrix [rows, columns]: an array [rows] or [rows, width]."""
@@ -157,6 +159,7 @@ def load_model(
     if serving.estimator != GRAPH_FILE and signature.asked is not Asked.FRAME:
         # what calls a model otherwise is paid for only where it is called
         from penstock_serving.model.direct import direct
+        from penstock_serving.model.neighbours import neighbours_of
 
         quick = direct(bare(estimator), found, signature)
         if "predict" in quick:

@@ -7,7 +7,7 @@ another way, or among so many points that to hold them again would cost too much
 from dataclasses import dataclass
 from typing import Any
 
-from penstock_serving.model.arithmetic import arithmetic, has_settings, kind
+from penstock_serving.model.arithmetic import arithmetic, has_settings, kind, steps_of
 from penstock_serving.model.frame import Matrix
 from penstock_serving.model.search import found
 
@@ -74,7 +74,7 @@ def _in_turn(estimator: Any) -> list[Any]:
     """The steps of a pipeline that do something; of any other estimator itself."""
     if kind(estimator) != _PIPELINE or has_settings(estimator):
         return [estimator]
-    return [step for _, step in estimator.steps if step is not None and step != "passthrough"] or [estimator]
+    return steps_of(estimator) or [estimator]
 
 
 def _column_steps(scaler: Any) -> list[ColumnStep] | None:

@@ -31,7 +31,8 @@ _BITS = {4: "i4", 8: "i8"}
 
 
 class CallingFront(Front):
-    """A front whose lane calls Python. Its calls are turns, and for how long those last is known there."""
+    """A front whose lane calls Python. Its calls are turns, and for how long those last is known there; what neighbours
+    vote takes no turn, and always ends."""
 
     @property
     def held_up_seconds(self) -> float:
