@@ -186,8 +186,12 @@ def pipelines(draw: st.DrawFn, family: str) -> Made:
     # scikit-learn imputes nothing in truth values, which a DataFrame of nothing else holds
     truths = holes and all(values.dtype == bool for values in frame.values())
     by_name = draw(st.booleans()) and not truths
+    numbers = _of_numbers(draw, name, holes)
     dtypes = {column: draw(st.sampled_from(DTYPES[values.dtype.name])) for column, values in frame.items()}
-    steps: list[Any] = [("numbers", _of_numbers(draw, name, holes), list(range(len(frame))))]
+    if holes and isinstance(numbers, preprocessing.FunctionTransformer):
+        # scikit-learn refuses pandas.NA that a transformer left as it was
+        dtypes = {column: dtype.replace("Float64", "float64") for column, dtype in dtypes.items()}
+    steps: list[Any] = [("numbers", numbers, list(range(len(frame))))]
     for index in range(draw(st.integers(0, 2))):
         encoder, is_open = _of_words(draw)
         words = np.array([*WORDS, *([None] if draw(st.booleans()) else [])], dtype=object)
